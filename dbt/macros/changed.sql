@@ -1,0 +1,30 @@
+{#-
+`changed('v')` is true of the rows of relation `v` that belong to a group which this build has to derive again. The
+model's config `changed_by` names the columns of the group: the runner deletes these groups from the model's table and
+appends what the model selects, so each input of a model that has `changed_by` is limited by `changed`.
+
+On other engines, and where the table is built whole, it is true of every row.
+-#}
+{% macro changed(alias) -%}
+    {{ adapter.dispatch('changed', 'streamreel')(alias) }}
+{%- endmacro %}
+
+{% macro default__changed(alias) -%}
+    true
+{%- endmacro %}
+
+{#-
+`silver.changed_groups` (video_id, region, view_date) is given by the runner: the distinct groups of `silver.changes`
+since the published build. `changed_dates`, its dates as text, are repeated as literals, so that files of other dates are not opened.
+-#}
+{% macro datafusion__changed(alias) -%}
+    {%- if is_incremental() -%}
+        {%- set columns = config.get('changed_by') -%}
+        exists (select 1 from silver.changed_groups as touched where {{ same_group(alias, 'touched', columns) }})
+        {%- if 'view_date' in columns and var('changed_dates', []) %}
+            and {{ alias }}.view_date in ({% for date in var('changed_dates') %}cast('{{ date }}' as date){% if not loop.last %}, {% endif %}{% endfor %})
+        {%- endif -%}
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}

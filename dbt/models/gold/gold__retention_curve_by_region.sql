@@ -1,0 +1,161 @@
+{{ config(changed_by=['video_id']) }}
+
+with regions as (
+
+    select
+        v.video_id,
+        v.region,
+        count(*) as views,
+        max(v.video_duration_s) as duration_s
+    from {{ ref('silver__views') }} as v
+    where {{ changed('v') }}
+    group by v.video_id, v.region
+
+),
+
+changes as (
+
+    select
+        c.video_id,
+        c.region,
+        c.second_s,
+        sum(c.plays_change) as plays_change,
+        sum(c.watched_change) as watched_change,
+        sum(c.survived_change) as survived_change
+    from {{ ref('gold__retention_changes') }} as c
+    where {{ changed('c') }}
+    group by c.video_id, c.region, c.second_s
+
+),
+
+known as (
+
+    select
+        video_id,
+        max(duration_s) as duration_s,
+        cast(coalesce(max(ceil(duration_s - 0.5)), 0) as int) as duration_seconds
+    from regions
+    group by video_id
+
+),
+
+watched as (
+
+    -- The last entry of a curve stands behind its last second.
+    select
+        video_id,
+        max(second_s) as seconds
+    from changes
+    group by video_id
+
+),
+
+-- As long as the longest of the video's views, in every region: `seconds` is the number of whole seconds.
+videos as (
+
+    select
+        known.video_id,
+        case
+            when watched.seconds > known.duration_seconds then cast(watched.seconds as double)
+            else known.duration_s
+        end as duration_s,
+        case
+            when watched.seconds > known.duration_seconds then watched.seconds
+            else known.duration_seconds
+        end as seconds
+    from known
+    left join watched on known.video_id = watched.video_id
+
+),
+
+-- Percentage p stands for second floor(p * duration / 100), so a change counts from the first p with p >= 100 * second / duration.
+placed as (
+
+    select
+        c.video_id,
+        c.region,
+        cast(ceil(100 * cast(c.second_s as double) / v.duration_s) as int) as percentage,
+        c.plays_change,
+        c.watched_change,
+        c.survived_change
+    from changes as c
+    inner join videos as v on c.video_id = v.video_id
+    where c.second_s < v.seconds
+
+    union all
+
+    select
+        video_id,
+        region,
+        0 as percentage,
+        0 as plays_change,
+        0 as watched_change,
+        0 as survived_change
+    from regions
+
+),
+
+steps as (
+
+    select
+        video_id,
+        region,
+        percentage,
+        sum(plays_change) as plays_change,
+        sum(watched_change) as watched_change,
+        sum(survived_change) as survived_change
+    from placed
+    group by video_id, region, percentage
+
+),
+
+-- Each value of the curve, with the percentages for which it holds.
+spans as (
+
+    select
+        video_id,
+        region,
+        percentage,
+        coalesce(lead(percentage) over (partition by video_id, region order by percentage), 101) as next_percentage,
+        sum(plays_change) over (
+            partition by video_id, region order by percentage rows between unbounded preceding and current row
+        ) as plays,
+        sum(watched_change) over (
+            partition by video_id, region order by percentage rows between unbounded preceding and current row
+        ) as watched,
+        sum(survived_change) over (
+            partition by video_id, region order by percentage rows between unbounded preceding and current row
+        ) as survived
+    from steps
+
+),
+
+dense as (
+
+    select
+        s.video_id,
+        s.region,
+        {{ each_from('s.percentage', 's.next_percentage') }} as percentage,
+        v.duration_s,
+        v.seconds,
+        r.views,
+        s.plays,
+        s.watched,
+        s.survived
+    from spans as s
+    inner join regions as r on {{ same_group('s', 'r', ['video_id', 'region']) }}
+    inner join videos as v on s.video_id = v.video_id
+    where v.seconds > 0
+
+)
+
+select
+    video_id,
+    region,
+    cast(percentage as int) as percentage,
+    least(cast(floor(cast(percentage as double) * duration_s / 100) as int), seconds - 1) as second_s,
+    views,
+    cast(plays as bigint) as plays,
+    cast(watched as bigint) as watched,
+    cast(survived as bigint) as survived
+from dense

@@ -3,7 +3,7 @@ Views grouped by `id` for each UTC date and over all, ranked by watch time, ties
 from the id; where metadata changed over time, the greatest is shown.
 -#}
 {% macro ranked_by_watch_time(views, id, names=[]) %}
-with periods as (
+with facts as (
 
     select
         'day' as period,
@@ -21,25 +21,47 @@ with periods as (
     from {{ views }} as v
     group by v.{{ id }}
 
+),
+
+-- By themselves: next to other aggregates, DataFusion counts distinct values one group at a time.
+audience as (
+
+    select
+        v.view_date,
+        v.{{ id }},
+        count(distinct v.user_id) as viewers
+    from {{ views }} as v
+    group by v.view_date, v.{{ id }}
+
+    union all
+
+    select
+        cast(null as date) as view_date,
+        v.{{ id }},
+        count(distinct v.user_id) as viewers
+    from {{ views }} as v
+    group by v.{{ id }}
+
 )
 
 select
-    period,
-    view_date,
-    {{ id }},
+    f.period,
+    f.view_date,
+    f.{{ id }},
     {%- for name in names %}
-    {{ name }},
+    f.{{ name }},
     {%- endfor %}
-    views,
-    viewers,
-    watch_time_s,
-    avg_watch_time_percentage,
-    completion_rate,
+    f.views,
+    a.viewers,
+    f.watch_time_s,
+    f.avg_watch_time_percentage,
+    f.completion_rate,
     cast(row_number() over (
-        partition by period, view_date
-        order by watch_time_s desc, {{ id }} asc nulls last
+        partition by f.period, f.view_date
+        order by f.watch_time_s desc, f.{{ id }} asc nulls last
     ) as int) as rank
-from periods
+from facts as f
+inner join audience as a on {{ same_group('f', 'a', ['view_date', id]) }}
 {% endmacro %}
 
 {% macro watch_facts(id, names) -%}
@@ -48,7 +70,6 @@ from periods
         max(v.{{ name }}) as {{ name }},
         {%- endfor %}
         count(*) as views,
-        count(distinct v.user_id) as viewers,
         {{ exact_sum('v.watch_time_s') }} as watch_time_s,
         {{ exact_avg('v.watch_time_percentage') }} as avg_watch_time_percentage,
         {{ share_of_known('v.is_completed') }} as completion_rate

@@ -1,4 +1,4 @@
-{{ config(changed_by=['video_id', 'region', 'view_date']) }}
+{{ config(changed_by=['video_id', 'region', 'view_date'], partition_by=['view_date']) }}
 
 with positions as (
 

@@ -1,4 +1,4 @@
-{{ config(changed_by=['video_id', 'region', 'view_date']) }}
+{{ config(changed_by=['video_id', 'region', 'view_date'], partition_by=['view_date']) }}
 
 -- The seconds whose midpoint a segment contains: from_second up to but not including to_second.
 with covered as (
@@ -78,7 +78,7 @@ select
     video_id,
     region,
     view_date,
-    second_s,
+    cast(second_s as int) as second_s,
     cast(sum(plays_change) as bigint) as plays_change,
     cast(sum(watched_change) as bigint) as watched_change,
     cast(sum(survived_change) as bigint) as survived_change

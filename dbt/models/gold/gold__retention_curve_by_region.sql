@@ -19,12 +19,11 @@ changes as (
         c.video_id,
         c.region,
         c.second_s,
-        sum(c.plays_change) as plays_change,
-        sum(c.watched_change) as watched_change,
-        sum(c.survived_change) as survived_change
+        c.plays_change,
+        c.watched_change,
+        c.survived_change
     from {{ ref('gold__retention_changes') }} as c
     where {{ changed('c') }}
-    group by c.video_id, c.region, c.second_s
 
 ),
 
@@ -68,13 +67,15 @@ videos as (
 
 ),
 
--- Percentage p stands for second floor(p * duration / 100), so a change counts from the first p with p >= 100 * second / duration.
+-- Percentage p stands for second floor(p * duration / 100), so a change counts from the first p that is at least
+-- 100 * second / duration. A region's views count from 0.
 placed as (
 
     select
         c.video_id,
         c.region,
         cast(ceil(100 * cast(c.second_s as double) / v.duration_s) as int) as percentage,
+        0 as views,
         c.plays_change,
         c.watched_change,
         c.survived_change
@@ -88,6 +89,7 @@ placed as (
         video_id,
         region,
         0 as percentage,
+        views,
         0 as plays_change,
         0 as watched_change,
         0 as survived_change
@@ -101,6 +103,7 @@ steps as (
         video_id,
         region,
         percentage,
+        sum(views) as views,
         sum(plays_change) as plays_change,
         sum(watched_change) as watched_change,
         sum(survived_change) as survived_change
@@ -117,6 +120,9 @@ spans as (
         region,
         percentage,
         coalesce(lead(percentage) over (partition by video_id, region order by percentage), 101) as next_percentage,
+        sum(views) over (
+            partition by video_id, region order by percentage rows between unbounded preceding and current row
+        ) as views,
         sum(plays_change) over (
             partition by video_id, region order by percentage rows between unbounded preceding and current row
         ) as plays,
@@ -138,12 +144,11 @@ dense as (
         {{ each_from('s.percentage', 's.next_percentage') }} as percentage,
         v.duration_s,
         v.seconds,
-        r.views,
+        s.views,
         s.plays,
         s.watched,
         s.survived
     from spans as s
-    inner join regions as r on {{ same_group('s', 'r', ['video_id', 'region']) }}
     inner join videos as v on s.video_id = v.video_id
     where v.seconds > 0
 
@@ -153,8 +158,8 @@ select
     video_id,
     region,
     cast(percentage as int) as percentage,
-    least(cast(floor(cast(percentage as double) * duration_s / 100) as int), seconds - 1) as second_s,
-    views,
+    cast(least(floor(cast(percentage as double) * duration_s / 100), seconds - 1) as int) as second_s,
+    cast(views as bigint) as views,
     cast(plays as bigint) as plays,
     cast(watched as bigint) as watched,
     cast(survived as bigint) as survived

@@ -1,0 +1,274 @@
+//! Commits: what they take away and add, in one step, or not at all.
+
+use std::collections::HashSet;
+
+use arrow_array::RecordBatch;
+use deltalake::{
+    DeltaTableError, checkpoints,
+    kernel::{
+        Action, Transaction,
+        transaction::{CommitBuilder, CommitProperties},
+    },
+    protocol::{DeltaOperation, SaveMode},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Result},
+    evolve,
+    keys::KeySet,
+    lake::io,
+    offsets::OffsetRange,
+    spec::Layer,
+    store,
+    table::{Table, check_layout, is_lost_race},
+    writer::Written,
+};
+
+/// A commit that loses this often against others gives up.
+const MAX_ATTEMPTS: usize = 100;
+
+/// Rows that a commit takes away.
+#[derive(Debug, Clone)]
+pub enum Delete {
+    /// None.
+    Nothing,
+    /// All. With rows of a [`Table::writer_for`], the columns and the layout are replaced too.
+    All,
+    /// Those whose values in the columns of `keys` equal a row of it; `null` equals `null`. Only files that hold
+    /// such a row are rewritten.
+    Keys {
+        /// Columns named as in the table; types are converted.
+        keys: RecordBatch,
+        /// Only files of these values of the first partition column (dates as `2026-01-31`) are looked at.
+        partitions: Option<Vec<String>>,
+        /// Only files whose values in this timestamp column can lie in `from..=to` (microseconds) are looked at.
+        window: Option<(String, i64, i64)>,
+    },
+}
+
+/// Why a commit was made; kept in the log.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CommitNote {
+    /// What was done, as `derive` or `build`.
+    pub operation: String,
+    /// The build that it belongs to.
+    pub build_id: Option<String>,
+    /// Anything else.
+    #[serde(default)]
+    pub extra: serde_json::Value,
+}
+
+impl CommitNote {
+    /// A note with an operation only.
+    pub fn new(operation: &str) -> Self {
+        Self { operation: operation.to_owned(), ..Self::default() }
+    }
+
+    /// Adds the build.
+    pub fn of_build(mut self, build_id: &str) -> Self {
+        self.build_id = Some(build_id.to_owned());
+        self
+    }
+}
+
+/// What must still hold when others have committed first.
+#[derive(Debug, Clone)]
+pub(crate) enum Guard {
+    /// The table stands at `from` of each range.
+    Offsets(Vec<OffsetRange>),
+    /// The columns are the same.
+    Columns,
+    /// Neither rows nor columns changed; files that are taken away are still there.
+    Untouched,
+    /// Files that are taken away are still there and the columns are the same; other rows may have come.
+    Files,
+}
+
+/// A commit to be.
+pub(crate) struct Change {
+    name: &'static str,
+    operation: DeltaOperation,
+    actions: Vec<Action>,
+    guard: Guard,
+    pub(crate) metadata: Vec<(String, serde_json::Value)>,
+    pub(crate) transactions: Vec<Transaction>,
+}
+
+impl Change {
+    pub(crate) fn new(name: &'static str, operation: DeltaOperation, actions: Vec<Action>, guard: Guard) -> Self {
+        Self { name, operation, actions, guard, metadata: Vec::new(), transactions: Vec::new() }
+    }
+}
+
+impl Table {
+    /// Takes rows away and adds the written ones, in one step, and returns the new version. Without anything to do
+    /// it commits nothing and returns the version it stands at.
+    ///
+    /// # Errors
+    /// [`Error::OffsetsRequired`] for rows into bronze. [`Error::Conflict`] when another writer changed rows
+    /// meanwhile. [`Error::SchemaChanged`] when `written` has other columns and not all rows are replaced.
+    pub async fn commit(&mut self, delete: Delete, written: Written, note: CommitNote) -> Result<i64> {
+        check_layout(self)?;
+        if self.id.layer == Layer::Bronze && written.rows > 0 {
+            return Err(Error::OffsetsRequired { table: self.id.clone() });
+        }
+        let guard = if matches!(delete, Delete::Nothing) { Guard::Columns } else { Guard::Untouched };
+        let mode = if matches!(delete, Delete::All) { SaveMode::Overwrite } else { SaveMode::Append };
+        let mut actions = Vec::new();
+        if let Some(renewed) = self.renewed_metadata(&delete, &written)? {
+            actions.push(Action::Metadata(renewed));
+        }
+        actions.extend(self.removals(&delete).await?);
+        actions.extend(written.adds.into_iter().map(Action::Add));
+        if actions.is_empty() {
+            return Ok(self.version());
+        }
+        let partition_by = Some(self.placing.partition_by.clone());
+        let operation = match delete {
+            Delete::Keys { .. } => DeltaOperation::Delete { predicate: None },
+            _ => DeltaOperation::Write { mode, partition_by, predicate: None },
+        };
+        let mut change = Change::new("commit", operation, actions, guard);
+        change.metadata.push(("streamreel.note".to_owned(), serde_json::json!(note)));
+        self.apply(change).await
+    }
+
+    /// Metadata to commit when the written rows have other columns or another layout than the table.
+    fn renewed_metadata(&self, delete: &Delete, written: &Written) -> Result<Option<deltalake::kernel::Metadata>> {
+        let Some(shape) = &written.shape else { return Ok(None) };
+        let wanted = evolve::stored(self, &shape.schema)?;
+        let same_columns = wanted.fields() == self.schema.fields();
+        if same_columns && *shape.placing == *self.placing {
+            return Ok(None);
+        }
+        if !matches!(delete, Delete::All) {
+            let what = "rows were written for other columns than it has now".to_owned();
+            return Err(Error::SchemaChanged { table: self.id.clone(), path: self.path(), what });
+        }
+        evolve::metadata(self, &wanted, &shape.placing).map(Some)
+    }
+
+    /// Removes, and adds of what is left of rewritten files.
+    async fn removals(&self, delete: &Delete) -> Result<Vec<Action>> {
+        match delete {
+            Delete::Nothing => Ok(Vec::new()),
+            Delete::All => Ok(self.files().iter().map(|file| Action::Remove(file.remove_action(true))).collect()),
+            Delete::Keys { keys, partitions, window } => {
+                let keys = KeySet::new(self, keys)?;
+                self.remove_keys(&keys, partitions.as_deref(), window.as_ref()).await
+            }
+        }
+    }
+
+    /// Makes the commit from the snapshot that this value stands at; when another writer was first, looks at what
+    /// it did and tries again from there if the guard allows. The library's own check is not used: it lets a
+    /// removal pass although compaction has replaced that very file.
+    pub(crate) async fn apply(&mut self, change: Change) -> Result<i64> {
+        self.sync_data(&change.actions).await?;
+        for _ in 0..MAX_ATTEMPTS {
+            match self.try_commit(&change).await {
+                Ok(()) => {
+                    self.after_commit(&change).await?;
+                    return Ok(self.version());
+                }
+                Err(error) if is_lost_race(&error) => self.check_guard(&change).await?,
+                Err(error) => return Err(self.error(change.name, error)),
+            }
+        }
+        Err(self.conflict(&change, "others were first every time".to_owned()))
+    }
+
+    async fn try_commit(&mut self, change: &Change) -> Result<(), DeltaTableError> {
+        let properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false))
+            .with_metadata(change.metadata.iter().cloned())
+            .with_application_transactions(change.transactions.clone());
+        let state = self.delta.snapshot()?;
+        let committed = CommitBuilder::from(properties)
+            .with_actions(change.actions.clone())
+            .build(Some(state), self.delta.log_store(), change.operation.clone())
+            .await?;
+        self.delta.state = Some(committed.snapshot);
+        Ok(())
+    }
+
+    async fn after_commit(&mut self, change: &Change) -> Result<()> {
+        let version = self.version();
+        if let Some(state) = self.transactions.as_mut().filter(|t| t.version + 1 == version) {
+            state.version = version;
+            state.by_id.extend(change.transactions.iter().map(|t| (t.app_id.clone(), t.version)));
+        }
+        self.reread()?;
+        let every = self.lake.settings().checkpoint_every.max(1);
+        if u64::try_from(version).is_ok_and(|v| v > 0 && v.is_multiple_of(every)) {
+            // The commit stands whatever becomes of the checkpoint; the next one makes up for it.
+            let _ = checkpoints::create_checkpoint(&self.delta, None).await;
+        }
+        Ok(())
+    }
+
+    /// Moves to the newest version and checks that the change still makes sense there.
+    async fn check_guard(&mut self, change: &Change) -> Result<()> {
+        let before = self.version();
+        self.refresh().await?;
+        let (mut rows, mut columns) = (false, false);
+        for version in before + 1..=self.version() {
+            // An entry that is gone already may have been anything.
+            let entry = self.log_entry(version).await?;
+            rows |= entry.as_ref().is_none_or(|e| e.data_change);
+            columns |= entry.as_ref().is_none_or(|e| e.metadata);
+        }
+        if columns {
+            return Err(self.conflict(change, "its columns changed".to_owned()));
+        }
+        match &change.guard {
+            Guard::Offsets(ranges) => {
+                self.catch_up().await?;
+                self.check_stands_at(ranges)
+            }
+            Guard::Columns => Ok(()),
+            Guard::Untouched if rows => Err(self.conflict(change, "its rows changed".to_owned())),
+            Guard::Untouched | Guard::Files => self.check_files(change),
+        }
+    }
+
+    fn check_files(&self, change: &Change) -> Result<()> {
+        let active: HashSet<String> = self.files().iter().map(|file| file.path().into_owned()).collect();
+        let gone = change.actions.iter().find_map(|action| match action {
+            Action::Remove(remove) if !active.contains(&remove.path) => Some(remove.path.clone()),
+            _ => None,
+        });
+        gone.map_or(Ok(()), |path| Err(self.conflict(change, format!("{path} was replaced"))))
+    }
+
+    fn conflict(&self, change: &Change, what: String) -> Error {
+        Error::Conflict { operation: change.name.to_owned(), table: self.id.clone(), what }
+    }
+
+    /// Waits until the added files are on the disk.
+    async fn sync_data(&self, actions: &[Action]) -> Result<()> {
+        if !self.lake.inner.store.durable() {
+            return Ok(());
+        }
+        let root = self.path();
+        let files: Vec<_> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Add(add) => Some(root.join(&add.path)),
+                _ => None,
+            })
+            .collect();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let synced = tokio::task::spawn_blocking(move || store::sync_files(files)).await;
+        match synced {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err((path, error))) => Err(io("write", &path)(error)),
+            Err(error) => Err(io("write", &root)(std::io::Error::other(error))),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What can go wrong in the lake, by operation, and what to do about it.
+
+use std::path::PathBuf;
+
+use crate::{lease::Holder, spec::TableId};
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Error of a lake operation. Nothing half written is ever visible after one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name that can be no table.
+    #[error("{given:?} is no table name: use layer.name with layer bronze, silver or gold and name of a-z, 0-9 and _")]
+    TableName {
+        /// As given.
+        given: String,
+    },
+    /// The folder exists and something else is in it.
+    #[error("{path} is not a StreamReel lake ({found}); choose another --home, or move that folder away", path = path.display())]
+    NotALake {
+        /// The folder.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// There is no lake yet.
+    #[error("there is no lake at {path}: run `streamreel process` first, or give the right --home", path = path.display())]
+    NoLake {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// A table or lake of a layout that this program does not write.
+    #[error("{path} has layout {found}, this program uses layout {expected}: {hint}", path = path.display())]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// Layout found; `none` when the table does not say.
+        found: String,
+        /// Layout of this program.
+        expected: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A Delta table that this program can't write safely.
+    #[error("{table} at {path} {what}; such a table can't be written here, recreate it without", path = path.display())]
+    Unsupported {
+        /// The table.
+        table: TableId,
+        /// Its folder.
+        path: PathBuf,
+        /// What it uses.
+        what: String,
+    },
+    /// There is no such table.
+    #[error("there is no table {table} at {path}", path = path.display())]
+    NoTable {
+        /// The table.
+        table: TableId,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// There is no such version, or its log entries are gone.
+    #[error("{table} has no version {version} any more (or not yet); see `lake history {table}`")]
+    NoVersion {
+        /// The table.
+        table: TableId,
+        /// The version.
+        version: i64,
+    },
+    /// The columns asked for do not fit those of the table.
+    #[error("{table} at {path} has other columns: {what}; rebuild it with `build --full-refresh`", path = path.display())]
+    SchemaChanged {
+        /// The table.
+        table: TableId,
+        /// Its folder.
+        path: PathBuf,
+        /// The difference.
+        what: String,
+    },
+    /// Rows that do not fit the table that they are written to.
+    #[error("rows do not fit {table}: {what}")]
+    Rows {
+        /// The table.
+        table: TableId,
+        /// The difference.
+        what: String,
+    },
+    /// Rows for bronze that come without the offsets they were read at.
+    #[error("{table} takes rows only together with the offsets that they cover")]
+    OffsetsRequired {
+        /// The table.
+        table: TableId,
+    },
+    /// Offsets that contradict themselves or the rows.
+    #[error("offsets for {table} are not consistent: {what}")]
+    Offsets {
+        /// The table.
+        table: TableId,
+        /// The contradiction.
+        what: String,
+    },
+    /// Another writer has landed these offsets, or others than this one thinks. Reopen the table and go on from what it says.
+    #[error("{table} stands at offset {stands} of {source_id}, not at {from}: another process has landed it, this one must stop or start again from there",
+        stands = stands.map_or("?".to_owned(), |v| v.to_string()))]
+    Fenced {
+        /// The table.
+        table: TableId,
+        /// `<log>/<topic>/<partition>`
+        source_id: String,
+        /// Where the writer thought it was.
+        from: i64,
+        /// Where the table stands, when known.
+        stands: Option<i64>,
+    },
+    /// The table has offsets of another log for this topic.
+    #[error(
+        "{table} was landed from topic {topic} of log {has}, and this is log {given}: use the lake of this log, or another --home"
+    )]
+    OtherLog {
+        /// The table.
+        table: TableId,
+        /// The topic.
+        topic: String,
+        /// Identity of the log that the table has offsets of.
+        has: String,
+        /// Identity of the log given.
+        given: String,
+    },
+    /// Another writer changed the table in a way that contradicts this commit; nothing was written.
+    #[error("{operation} on {table} lost against another writer ({what}); nothing was changed, run it again")]
+    Conflict {
+        /// What was tried.
+        operation: String,
+        /// The table.
+        table: TableId,
+        /// The contradiction.
+        what: String,
+    },
+    /// The log of a table can't be read.
+    #[error("the log of {table} at {path} is damaged: {what}. Restore that folder from a backup, or move it away and land or build the table again", path = path.display())]
+    DamagedLog {
+        /// The table.
+        table: TableId,
+        /// The table's folder.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// A file that the log names is gone or damaged.
+    #[error("data file {path} of {table} can't be read: {what}. Restore it from a backup, or rebuild the table (`build --full-refresh`; bronze: land it again from the log)", path = path.display())]
+    DataFile {
+        /// The table.
+        table: TableId,
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// The disk refused.
+    #[error("{operation} {path}: {source}{hint}", path = path.display(), hint = hint(source))]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The lease is held by another process.
+    #[error("another process is at it: {who}; wait for it, or end it")]
+    LeaseHeld {
+        /// Who.
+        who: Box<Holder>,
+    },
+    /// A row of builds that can't be understood.
+    #[error("the last row of {table} can't be read: {what}")]
+    BuildRow {
+        /// `silver.builds` or `gold.builds`.
+        table: TableId,
+        /// What was found.
+        what: String,
+    },
+    /// The query engine failed.
+    #[error("{operation}: {source}")]
+    Query {
+        /// What was tried.
+        operation: String,
+        /// What it said.
+        #[source]
+        source: Box<datafusion::error::DataFusionError>,
+    },
+    /// The table library failed in a way without a name of its own.
+    #[error("{operation} {table} at {path}: {source}", path = path.display())]
+    Delta {
+        /// What was tried.
+        operation: &'static str,
+        /// The table.
+        table: TableId,
+        /// Its folder.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: Box<deltalake::DeltaTableError>,
+    },
+}
+
+/// Finds the system's error below a library's, if there is one.
+pub(crate) fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<std::io::Error> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(io) = current.downcast_ref::<std::io::Error>() {
+            return Some(match io.raw_os_error() {
+                Some(code) => std::io::Error::from_raw_os_error(code),
+                None => std::io::Error::new(io.kind(), io.to_string()),
+            });
+        }
+        next = current.source();
+    }
+    None
+}
+
+/// What a person can do about a system error.
+fn hint(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match source.kind() {
+        StorageFull | QuotaExceeded => {
+            " (the disk is full: make room, then run it again; nothing half written is visible)"
+        }
+        PermissionDenied | ReadOnlyFilesystem => " (the folder can't be written: check its owner and mount)",
+        _ => "",
+    }
+}

@@ -1,0 +1,141 @@
+//! Key-wise delete: copy-on-write of just those files that hold a key.
+
+use arrow_array::{Array, BooleanArray, RecordBatch, cast::AsArray};
+use arrow_cast::cast;
+use arrow_row::{RowConverter, SortField};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+use deltalake::kernel::{Action, LogicalFileView};
+use futures::{StreamExt, TryStreamExt, stream};
+use hashbrown::HashSet;
+use parquet::arrow::arrow_reader::RowSelection;
+
+use crate::{
+    error::{Error, Result},
+    files::Bounds,
+    read::some_columns,
+    table::Table,
+};
+
+/// Files whose keys are compared at the same time.
+const CONCURRENT_FILES: usize = 2;
+
+/// Rows as bytes that are equal exactly when the rows are, nulls included.
+pub(crate) struct KeySet {
+    columns: SchemaRef,
+    converter: RowConverter,
+    encoded: HashSet<Box<[u8]>>,
+    /// Sorted values of the first text column, for pruning by file bounds; `None` when one of them is null.
+    texts: Option<(String, Vec<String>)>,
+}
+
+impl KeySet {
+    pub(crate) fn new(table: &Table, keys: &RecordBatch) -> Result<Self> {
+        let wrong = |what: String| Error::Rows { table: table.id.clone(), what };
+        let names: Vec<String> = keys.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let columns = some_columns(&table.schema, &names);
+        if columns.fields().len() != names.len() || names.is_empty() {
+            return Err(wrong(format!("keys {names:?} are not all columns of it")));
+        }
+        let conform = || -> Result<_, ArrowError> {
+            let types = columns.fields().iter();
+            let arrays = keys.columns().iter().zip(types).map(|(array, field)| cast(array, field.data_type()));
+            let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
+            let sort = columns.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+            let converter = RowConverter::new(sort)?;
+            let rows = converter.convert_columns(&arrays)?;
+            let encoded = rows.iter().map(|row| Box::from(row.as_ref())).collect();
+            Ok((converter, encoded, sorted_texts(&columns, &arrays)))
+        };
+        let (converter, encoded, texts) = conform().map_err(|e| wrong(format!("keys: {e}")))?;
+        Ok(Self { columns, converter, encoded, texts })
+    }
+
+    /// Whether the bounds of a file leave room for a key.
+    fn can_be_in(&self, file: &LogicalFileView) -> bool {
+        let Some((column, values)) = &self.texts else { return true };
+        let bounds = Bounds::of(file);
+        let Some((least, greatest)) = bounds.texts(column) else { return true };
+        let first = values.partition_point(|value| value.as_str() < least);
+        values.get(first).is_some_and(|value| value.as_str() <= greatest)
+    }
+
+    /// Which rows of a batch of the key columns stay.
+    fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError> {
+        let rows = self.converter.convert_columns(batch.columns())?;
+        Ok(rows.iter().map(|row| Some(!self.encoded.contains(row.as_ref()))).collect())
+    }
+}
+
+fn sorted_texts(columns: &SchemaRef, arrays: &[arrow_array::ArrayRef]) -> Option<(String, Vec<String>)> {
+    let index = columns.fields().iter().position(|field| *field.data_type() == DataType::Utf8)?;
+    let array = arrays[index].as_string::<i32>();
+    if array.null_count() > 0 {
+        return None;
+    }
+    let mut values: Vec<String> = array.iter().flatten().map(str::to_owned).collect();
+    values.sort_unstable();
+    values.dedup();
+    Some((columns.field(index).name().clone(), values))
+}
+
+/// A file that holds a key, with what is left of it; `None`: nothing.
+struct Hit {
+    file: LogicalFileView,
+    left: Option<RowSelection>,
+}
+
+impl Table {
+    /// Removes of the files that hold a key and adds of what is left of them.
+    pub(crate) async fn remove_keys(
+        &self,
+        keys: &KeySet,
+        partitions: Option<&[String]>,
+        window: Option<&(String, i64, i64)>,
+    ) -> Result<Vec<Action>> {
+        if keys.encoded.is_empty() {
+            return Ok(Vec::new());
+        }
+        let files = self.files_within(partitions, window).into_iter().filter(|file| keys.can_be_in(file));
+        let hits: Vec<Hit> = stream::iter(files)
+            .map(|file| self.find(keys, file))
+            .buffered(CONCURRENT_FILES)
+            .try_filter_map(|hit| std::future::ready(Ok(hit)))
+            .try_collect()
+            .await?;
+        let mut actions: Vec<Action> = hits.iter().map(|hit| Action::Remove(hit.file.remove_action(true))).collect();
+        let mut writer = self.writer();
+        for hit in hits {
+            let Some(left) = hit.left else { continue };
+            let mut rows = std::pin::pin!(self.read_file(&hit.file, &self.schema, Some(left)).await?);
+            while let Some(batch) = rows.try_next().await? {
+                writer.write(batch).await?;
+            }
+        }
+        actions.extend(writer.finish().await?.adds.into_iter().map(Action::Add));
+        Ok(actions)
+    }
+
+    async fn find(&self, keys: &KeySet, file: LogicalFileView) -> Result<Option<Hit>> {
+        let mut masks = Vec::new();
+        let (mut rows, mut kept) = (0, 0);
+        {
+            let mut batches = std::pin::pin!(self.read_file(&file, &keys.columns, None).await?);
+            while let Some(batch) = batches.try_next().await? {
+                let mask = keys.keep(&batch).map_err(|e| self.unreadable(&file, e.to_string()))?;
+                rows += mask.len();
+                kept += mask.true_count();
+                masks.push(mask);
+            }
+        }
+        if kept == rows {
+            return Ok(None);
+        }
+        let left = (kept > 0).then(|| RowSelection::from_filters(&masks));
+        Ok(Some(Hit { file, left }))
+    }
+
+    fn unreadable(&self, file: &LogicalFileView, what: String) -> Error {
+        let path = self.path().join(file.object_store_path().as_ref());
+        Error::DataFile { table: self.id.clone(), path, what }
+    }
+}

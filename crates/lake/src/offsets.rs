@@ -1,0 +1,147 @@
+//! Rows of bronze together with the source offsets that they cover.
+
+use std::collections::BTreeMap;
+
+use arrow_array::RecordBatch;
+use deltalake::{
+    kernel::{Action, Transaction},
+    protocol::{DeltaOperation, SaveMode},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    commit::{Change, Guard},
+    error::{Error, Result},
+    table::{Table, check_layout},
+};
+
+/// A run of a partition's offsets that a commit covers: every record in `from..next` is in its rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OffsetRange {
+    /// Identity of the log.
+    pub log: String,
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// First offset covered.
+    pub from: i64,
+    /// First offset not covered.
+    pub next: i64,
+    /// Records found in the run, one row each; fewer than `next - from` where the log has gaps.
+    pub records: i64,
+}
+
+impl OffsetRange {
+    /// Id of the application transaction that keeps how far the partition is landed.
+    pub fn transaction_id(&self) -> String {
+        format!("{}/{}/{}", self.log, self.topic, self.partition)
+    }
+}
+
+/// Splits a transaction id into log, topic and partition.
+fn parse(id: &str) -> Option<(&str, &str, i32)> {
+    let mut parts = id.rsplitn(3, '/');
+    let partition = parts.next()?.parse().ok()?;
+    let topic = parts.next()?;
+    Some((parts.next()?, topic, partition))
+}
+
+impl Table {
+    /// Commits rows and the offsets that they cover in one step and returns the new version. Ranges may have no
+    /// rows (a run of transaction markers).
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when the table does not stand at `from` of a range, whoever moved it: nothing is written.
+    /// [`Error::OtherLog`] when it has offsets of another log for a topic. [`Error::Offsets`] when the rows are not
+    /// as many as the records of the ranges, or a range is empty or given twice.
+    pub async fn append_offsets(&mut self, rows: Vec<RecordBatch>, ranges: &[OffsetRange]) -> Result<i64> {
+        check_layout(self)?;
+        self.check_consistent(&rows, ranges)?;
+        self.catch_up().await?;
+        self.check_stands_at(ranges)?;
+        let mut writer = self.writer();
+        for batch in rows {
+            writer.write(batch).await?;
+        }
+        let written = writer.finish().await?;
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(self.placing.partition_by.clone()),
+            predicate: None,
+        };
+        let adds = written.adds.into_iter().map(Action::Add).collect();
+        let mut change = Change::new("land", operation, adds, Guard::Offsets(ranges.to_vec()));
+        change.metadata.push(("streamreel.offsets".to_owned(), serde_json::json!(ranges)));
+        change.transactions = ranges.iter().map(|r| Transaction::new(r.transaction_id(), r.next)).collect();
+        self.apply(change).await
+    }
+
+    /// How far a topic is landed: (log, partition) -> next offset.
+    pub async fn offsets(&mut self, topic: &str) -> Result<BTreeMap<(String, i32), i64>> {
+        self.catch_up().await?;
+        let by_id = self.transactions.iter().flat_map(|t| &t.by_id);
+        Ok(by_id
+            .filter_map(|(id, next)| {
+                let (log, of, partition) = parse(id)?;
+                (of == topic).then(|| ((log.to_owned(), partition), *next))
+            })
+            .collect())
+    }
+
+    fn check_consistent(&self, rows: &[RecordBatch], ranges: &[OffsetRange]) -> Result<()> {
+        let wrong = |what: String| Err(Error::Offsets { table: self.id.clone(), what });
+        let mut seen = std::collections::BTreeSet::new();
+        for range in ranges {
+            if range.from < 0
+                || range.next <= range.from
+                || range.records > range.next - range.from
+                || range.records < 0
+            {
+                return wrong(format!("{range:?} is no run of offsets"));
+            }
+            if range.log.is_empty() || range.topic.contains('/') || range.topic.is_empty() {
+                return wrong(format!("{range:?} names no log and topic"));
+            }
+            if !seen.insert(range.transaction_id()) {
+                return wrong(format!("{} comes twice", range.transaction_id()));
+            }
+        }
+        let rows: i64 = rows.iter().map(|batch| i64::try_from(batch.num_rows()).unwrap_or(i64::MAX)).sum();
+        let records: i64 = ranges.iter().map(|range| range.records).sum();
+        if ranges.is_empty() || rows != records {
+            return wrong(format!("{rows} rows for {records} records of {} ranges", ranges.len()));
+        }
+        Ok(())
+    }
+
+    /// Compares with the transactions of the very snapshot that is committed from.
+    pub(crate) fn check_stands_at(&self, ranges: &[OffsetRange]) -> Result<()> {
+        let Some(state) = &self.transactions else { return Ok(()) };
+        for range in ranges {
+            let other = state
+                .by_id
+                .keys()
+                .filter_map(|id| parse(id))
+                .find(|(log, topic, _)| *topic == range.topic && *log != range.log);
+            if let Some((has, topic, _)) = other {
+                return Err(Error::OtherLog {
+                    table: self.id.clone(),
+                    topic: topic.to_owned(),
+                    has: has.to_owned(),
+                    given: range.log.clone(),
+                });
+            }
+            let stands = state.by_id.get(&range.transaction_id()).copied();
+            if stands.is_some_and(|stands| stands != range.from) {
+                return Err(Error::Fenced {
+                    table: self.id.clone(),
+                    source_id: range.transaction_id(),
+                    from: range.from,
+                    stands,
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! Sessions of the query engine over the lake's tables.
+
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+
+use datafusion::{
+    catalog::{MemorySchemaProvider, SchemaProvider},
+    error::DataFusionError,
+    execution::{
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::{FairSpillPool, TrackConsumersPool},
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    prelude::{SessionConfig, SessionContext},
+};
+
+use crate::{
+    error::{Error, Result},
+    lake::Lake,
+    spec::{Layer, TableId},
+    table::Table,
+};
+
+/// Catalog that the layers are schemas of.
+const CATALOG: &str = "streamreel";
+/// Consumers that an out-of-memory error names.
+const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).expect("5 is not 0");
+
+/// The versions that a session reads.
+#[derive(Debug, Clone)]
+pub enum Reading {
+    /// The newest of each table.
+    Latest,
+    /// Those of the last published build; tables that it does not name are not there. Both tables of builds
+    /// are read at their newest version. Nothing is there before the first build, they apart.
+    Published,
+    /// These; the other tables at their newest version.
+    At(BTreeMap<TableId, i64>),
+}
+
+impl Lake {
+    /// A session in which every table is `layer.name`. Text columns come as `Utf8`, time stamps in UTC.
+    ///
+    /// Sessions of a lake share one memory pool ([`crate::Settings::memory_bytes`]) and spill to disk.
+    pub async fn session(&self, reading: &Reading) -> Result<SessionContext> {
+        let config = SessionConfig::new()
+            .with_information_schema(true)
+            .with_default_catalog_and_schema(CATALOG, "public")
+            .with_target_partitions(self.partitions())
+            .set_str("datafusion.execution.time_zone", "UTC")
+            // One text type for everybody who takes batches.
+            .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
+            .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
+        let session = SessionContext::new_with_config_rt(config, self.runtime()?);
+        let catalog = session.catalog(CATALOG).ok_or_else(|| no_schema(CATALOG))?;
+        for layer in Layer::ALL {
+            let schema: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+            catalog.register_schema(layer.as_str(), schema).map_err(query("open a session"))?;
+        }
+        for (id, version) in self.read_versions(reading).await? {
+            self.register(&session, &id, version).await?;
+        }
+        Ok(session)
+    }
+
+    /// Puts a table into a session at a version, or at its newest; replaces what was there under its name.
+    pub async fn register(&self, session: &SessionContext, id: &TableId, version: Option<i64>) -> Result<()> {
+        let table = match version {
+            Some(version) => Some(self.open_table_at(id, version).await?),
+            None => self.open_table(id).await?,
+        };
+        match table {
+            Some(table) => table.register(session).await,
+            None => Err(Error::NoTable { table: id.clone(), path: self.table_path(id) }),
+        }
+    }
+
+    async fn read_versions(&self, reading: &Reading) -> Result<Vec<(TableId, Option<i64>)>> {
+        let all = self.tables()?;
+        Ok(match reading {
+            Reading::Latest => all.into_iter().map(|id| (id, None)).collect(),
+            Reading::At(versions) => all.into_iter().map(|id| (id.clone(), versions.get(&id).copied())).collect(),
+            Reading::Published => {
+                let build = self.published().await?;
+                let version_of = |id: &TableId| build.as_ref().and_then(|build| build.version_of(id));
+                let of_builds = |id: &TableId| id.name == "builds" && id.layer != Layer::Bronze;
+                all.into_iter()
+                    .filter_map(|id| match version_of(&id) {
+                        _ if of_builds(&id) => Some((id, None)),
+                        Some(version) => Some((id, Some(version))),
+                        None => None,
+                    })
+                    .collect()
+            }
+        })
+    }
+
+    fn partitions(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.settings().partitions.unwrap_or_else(cores).max(1)
+    }
+
+    fn runtime(&self) -> Result<Arc<RuntimeEnv>> {
+        if let Some(runtime) = self.inner.runtime.get() {
+            return Ok(Arc::clone(runtime));
+        }
+        let settings = self.settings();
+        let mode = match &settings.spill_dir {
+            Some(dir) => {
+                std::fs::create_dir_all(dir).map_err(crate::lake::io("create", dir))?;
+                DiskManagerMode::Directories(vec![dir.clone()])
+            }
+            None => DiskManagerMode::OsTmpDirectory,
+        };
+        let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_bytes), NAMED_CONSUMERS);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(mode))
+            .build_arc()
+            .map_err(query("open a session"))?;
+        Ok(Arc::clone(self.inner.runtime.get_or_init(|| runtime)))
+    }
+}
+
+impl Table {
+    /// Puts the table, at the version that it stands at, into a session.
+    pub async fn register(&self, session: &SessionContext) -> Result<()> {
+        let named = query(format!("register {}", self.id));
+        let builder = self.delta.table_provider().with_session(Arc::new(session.state()));
+        let provider = builder.await.map_err(&named)?;
+        let catalog = session.catalog(CATALOG).ok_or_else(|| no_schema(CATALOG))?;
+        let layer = self.id.layer.as_str();
+        let schema = catalog.schema(layer).ok_or_else(|| no_schema(layer))?;
+        schema.deregister_table(&self.id.name).map_err(&named)?;
+        schema.register_table(self.id.name.clone(), provider).map_err(&named)?;
+        Ok(())
+    }
+}
+
+fn no_schema(name: &str) -> Error {
+    query("open a session")(DataFusionError::Plan(format!("the session has no {name}")))
+}
+
+/// Names the operation of a query error.
+pub(crate) fn query(operation: impl Into<String>) -> impl Fn(DataFusionError) -> Error {
+    let operation = operation.into();
+    move |source| Error::Query { operation: operation.clone(), source: Box::new(source) }
+}

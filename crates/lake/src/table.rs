@@ -1,0 +1,297 @@
+//! A table at a version: what is in it, and how it is loaded and made.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arrow_schema::SchemaRef;
+use deltalake::{
+    DeltaTable, DeltaTableBuilder, DeltaTableError,
+    kernel::{
+        StructField, StructType,
+        engine::arrow_conversion::{TryIntoArrow, TryIntoKernel},
+        transaction::{CommitProperties, TransactionError},
+    },
+    protocol::SaveMode,
+};
+use url::Url;
+
+use crate::{
+    error::{Error, Result, io_cause},
+    lake::{LAYOUT, Lake, io},
+    replay::Transactions,
+    spec::{TableId, TableSpec},
+    writer::TableWriter,
+};
+
+/// Table property with the layout.
+const LAYOUT_PROPERTY: &str = "streamreel.layout";
+/// Table property with the slots: `<timestamp column>:<seconds>`.
+const CLUSTER_PROPERTY: &str = "streamreel.clusterBy";
+/// Delta's own property for the columns with statistics.
+const STATS_PROPERTY: &str = "delta.dataSkippingStatsColumns";
+
+/// A table at a version. Operations that commit move it to the version they made; clones do not follow.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub(crate) lake: Lake,
+    pub(crate) id: TableId,
+    pub(crate) delta: DeltaTable,
+    pub(crate) schema: SchemaRef,
+    pub(crate) placing: Arc<Placing>,
+    pub(crate) transactions: Option<Transactions>,
+}
+
+/// Where a row of a table goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Placing {
+    pub(crate) partition_by: Vec<String>,
+    pub(crate) cluster_by: Option<(String, Duration)>,
+    pub(crate) stats: Option<Vec<String>>,
+}
+
+impl Placing {
+    pub(crate) fn of(spec: &TableSpec) -> Self {
+        Self { partition_by: spec.partition_by.clone(), cluster_by: spec.cluster_by.clone(), stats: spec.stats.clone() }
+    }
+}
+
+impl Table {
+    pub(crate) fn new(lake: Lake, id: TableId, delta: DeltaTable) -> Result<Self> {
+        let path = lake.table_path(&id);
+        let state = delta.snapshot().map_err(|e| error("open", &id, &path, e))?;
+        refuse_features(&id, &path, &delta)?;
+        let schema = arrow_schema(&state.schema()).map_err(|e| damaged(&id, &path, e.to_string()))?;
+        let placing = Arc::new(read_placing(state.metadata()));
+        Ok(Self { lake, id, delta, schema, placing, transactions: None })
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &TableId {
+        &self.id
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> PathBuf {
+        self.lake.table_path(&self.id)
+    }
+
+    /// The version that this value stands at.
+    pub fn version(&self) -> i64 {
+        self.delta.version().map_or(-1, |v| i64::try_from(v).unwrap_or(i64::MAX))
+    }
+
+    /// Its columns, those of the partitions included.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// The columns that it is partitioned by.
+    pub fn partition_by(&self) -> &[String] {
+        &self.placing.partition_by
+    }
+
+    /// Number of rows, from the statistics of the files.
+    pub fn rows(&self) -> u64 {
+        self.files().iter().map(|file| file.num_records().unwrap_or(0) as u64).sum()
+    }
+
+    /// Number of data files and their size in bytes.
+    pub fn size(&self) -> (usize, u64) {
+        let files = self.files();
+        (files.len(), files.iter().map(|file| u64::try_from(file.size()).unwrap_or(0)).sum())
+    }
+
+    /// Moves on to the newest version.
+    pub async fn refresh(&mut self) -> Result<()> {
+        let before = self.delta.version();
+        self.delta.update_incremental(None).await.map_err(|e| self.error("refresh", e))?;
+        if self.delta.version() != before {
+            self.reread()?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what the metadata of a new snapshot say.
+    pub(crate) fn reread(&mut self) -> Result<()> {
+        let state = self.delta.snapshot().map_err(|e| self.error("refresh", e))?;
+        self.placing = Arc::new(read_placing(state.metadata()));
+        self.schema = arrow_schema(&state.schema()).map_err(|e| damaged(&self.id, &self.path(), e.to_string()))?;
+        self.lake.remember(&self.id, &self.delta);
+        Ok(())
+    }
+
+    /// Application transactions: id -> version. For bronze `<log>/<topic>/<partition>` -> next offset.
+    pub async fn transactions(&mut self) -> Result<BTreeMap<String, i64>> {
+        self.catch_up().await?;
+        Ok(self.transactions.as_ref().map(|t| t.by_id.clone()).unwrap_or_default())
+    }
+
+    /// A writer of rows for this table; nothing is visible before [`Table::commit`].
+    pub fn writer(&self) -> TableWriter {
+        TableWriter::open(self, Arc::clone(&self.schema), Arc::clone(&self.placing))
+    }
+
+    /// A writer of rows for this table with the columns and layout of `spec`, for [`crate::Delete::All`] only:
+    /// that commit replaces rows and columns at once.
+    pub fn writer_for(&self, spec: &TableSpec) -> TableWriter {
+        TableWriter::open(self, Arc::clone(&spec.schema), Arc::new(Placing::of(spec)))
+    }
+
+    pub(crate) fn error(&self, operation: &'static str, source: DeltaTableError) -> Error {
+        error(operation, &self.id, &self.path(), source)
+    }
+}
+
+/// Loads a table at a version, or at its newest.
+pub(crate) async fn load(lake: &Lake, id: &TableId, version: Option<i64>) -> Result<DeltaTable> {
+    let path = lake.table_path(id);
+    let mut delta = build(lake, id)?;
+    match version {
+        None => delta.load().await.map_err(|e| load_error(id, &path, e))?,
+        Some(version) => {
+            let wanted = u64::try_from(version).map_err(|_| Error::NoVersion { table: id.clone(), version })?;
+            delta.load_version(wanted).await.map_err(|e| match io_cause(&e) {
+                Some(_) => load_error(id, &path, e),
+                None => Error::NoVersion { table: id.clone(), version },
+            })?;
+        }
+    }
+    Ok(delta)
+}
+
+fn build(lake: &Lake, id: &TableId) -> Result<DeltaTable> {
+    let path = lake.table_path(id);
+    let url = Url::from_directory_path(&path)
+        .map_err(|()| Error::NotALake { path: path.clone(), found: "its path can't be a file URL".to_owned() })?;
+    DeltaTableBuilder::from_url(url.clone())
+        .map(|builder| builder.with_storage_backend(Arc::clone(&lake.inner.store) as _, url))
+        .and_then(DeltaTableBuilder::build)
+        .map_err(|e| error("open", id, &path, e))
+}
+
+/// Makes a table at version 0.
+pub(crate) async fn create(lake: &Lake, spec: &TableSpec) -> Result<Table> {
+    let path = lake.table_path(&spec.id);
+    std::fs::create_dir_all(&path).map_err(io("create", &path))?;
+    let fields: Vec<StructField> = delta_schema(&spec.id, &spec.schema)?.fields().cloned().collect();
+    let delta = build(lake, &spec.id)?
+        .create()
+        .with_save_mode(SaveMode::ErrorIfExists)
+        .with_table_name(spec.id.to_string())
+        .with_columns(fields)
+        .with_partition_columns(spec.partition_by.clone())
+        .with_configuration(properties(&Placing::of(spec)).into_iter().map(|(k, v)| (k, Some(v))))
+        .with_raise_if_key_not_exists(false)
+        .with_commit_properties(CommitProperties::default().with_max_retries(0))
+        .await
+        .map_err(|e| error("create", &spec.id, &path, e))?;
+    lake.remember(&spec.id, &delta);
+    Table::new(lake.clone(), spec.id.clone(), delta)
+}
+
+/// Table properties of a layout. All are plain metadata, none asks readers for a feature.
+pub(crate) fn properties(placing: &Placing) -> Vec<(String, String)> {
+    let mut found = vec![
+        (LAYOUT_PROPERTY.to_owned(), LAYOUT.to_owned()),
+        // Checkpoints and clean-up are ours: they keep what published builds stand on.
+        ("delta.enableExpiredLogCleanup".to_owned(), "false".to_owned()),
+    ];
+    if let Some((column, slot)) = &placing.cluster_by {
+        found.push((CLUSTER_PROPERTY.to_owned(), format!("{column}:{}", slot.as_secs())));
+    }
+    if let Some(stats) = &placing.stats {
+        found.push((STATS_PROPERTY.to_owned(), stats.join(",")));
+    }
+    found
+}
+
+fn read_placing(metadata: &deltalake::kernel::Metadata) -> Placing {
+    let property = |name: &str| metadata.configuration().get(name);
+    let cluster_by = property(CLUSTER_PROPERTY).and_then(|text| {
+        let (column, seconds) = text.rsplit_once(':')?;
+        Some((column.to_owned(), Duration::from_secs(seconds.parse().ok()?)))
+    });
+    let stats = property(STATS_PROPERTY).map(|text| text.split(',').map(|c| c.trim().to_owned()).collect());
+    Placing { partition_by: metadata.partition_columns().to_vec(), cluster_by, stats }
+}
+
+/// Refuses to write a table that says nothing of our layout, or another one.
+pub(crate) fn check_layout(table: &Table) -> Result<()> {
+    let state = table.delta.snapshot().map_err(|e| table.error("open", e))?;
+    let found = state.metadata().configuration().get(LAYOUT_PROPERTY);
+    match found.map(String::as_str) {
+        Some(LAYOUT) => Ok(()),
+        found => Err(Error::Layout {
+            path: table.path(),
+            found: found.unwrap_or("none").to_owned(),
+            expected: LAYOUT.to_owned(),
+            hint: "move the folder away and build it again",
+        }),
+    }
+}
+
+/// Features whose rows or rules this program would not respect.
+fn refuse_features(id: &TableId, path: &Path, delta: &DeltaTable) -> Result<()> {
+    let Ok(state) = delta.snapshot() else { return Ok(()) };
+    let protocol = state.protocol();
+    if protocol.min_reader_version() <= 1 && protocol.min_writer_version() <= 2 {
+        return Ok(());
+    }
+    let what = format!(
+        "uses reader protocol {} and writer protocol {} (this program: 1 and 2)",
+        protocol.min_reader_version(),
+        protocol.min_writer_version()
+    );
+    Err(Error::Unsupported { table: id.clone(), path: path.to_owned(), what })
+}
+
+pub(crate) fn arrow_schema(schema: &StructType) -> Result<SchemaRef, arrow_schema::ArrowError> {
+    Ok(Arc::new(schema.try_into_arrow()?))
+}
+
+pub(crate) fn delta_schema(id: &TableId, schema: &SchemaRef) -> Result<StructType> {
+    schema.as_ref().try_into_kernel().map_err(|e: arrow_schema::ArrowError| Error::Rows {
+        table: id.clone(),
+        what: format!("a column's type can't be stored: {e}"),
+    })
+}
+
+/// Gives a library error the name of what failed: the disk, a lost race, or the library.
+pub(crate) fn error(operation: &'static str, id: &TableId, path: &Path, source: DeltaTableError) -> Error {
+    if let Some(cause) = io_cause(&source) {
+        return Error::Io { operation, path: path.to_owned(), source: cause };
+    }
+    if is_lost_race(&source) {
+        let what = "it changed meanwhile".to_owned();
+        return Error::Conflict { operation: operation.to_owned(), table: id.clone(), what };
+    }
+    Error::Delta { operation, table: id.clone(), path: path.to_owned(), source: Box::new(source) }
+}
+
+/// Whether a commit failed because the version that it would have made exists.
+pub(crate) fn is_lost_race(error: &DeltaTableError) -> bool {
+    matches!(
+        error,
+        DeltaTableError::VersionAlreadyExists(_)
+            | DeltaTableError::Transaction {
+                source: TransactionError::MaxCommitAttempts(_) | TransactionError::VersionAlreadyExists(_)
+            }
+    )
+}
+
+pub(crate) fn damaged(id: &TableId, path: &Path, what: String) -> Error {
+    Error::DamagedLog { table: id.clone(), path: path.to_owned(), what }
+}
+
+fn load_error(id: &TableId, path: &Path, source: DeltaTableError) -> Error {
+    match io_cause(&source) {
+        Some(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Error::Io { operation: "open", path: path.to_owned(), source: cause }
+        }
+        _ => damaged(id, path, source.to_string()),
+    }
+}

@@ -1,0 +1,110 @@
+//! Checkpoints, and what is thrown away: files and log entries that no kept version needs.
+
+use std::time::{Duration, SystemTime};
+
+use deltalake::{checkpoints, kernel::transaction::CommitProperties, operations::vacuum::VacuumMode};
+
+use crate::{
+    error::Result,
+    lake::io,
+    store,
+    table::{Table, check_layout},
+};
+
+/// Files staged by a process that is gone are older than this.
+const STAGED_FILES_LIVE: Duration = Duration::from_secs(3600);
+
+/// What a vacuum deleted, or would.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct VacuumReport {
+    /// Paths below the table's folder.
+    pub files: Vec<String>,
+}
+
+impl Table {
+    /// Writes a checkpoint of the version that this value stands at, so that opening reads no log before it.
+    pub async fn checkpoint(&self) -> Result<()> {
+        checkpoints::create_checkpoint(&self.delta, None).await.map_err(|e| self.error("checkpoint", e))
+    }
+
+    /// Deletes data files that neither the newest version nor one of `keep_versions` needs, when they were
+    /// removed (or, for files of commits that never happened, written) longer than `retention` ago.
+    ///
+    /// Give `keep_versions` those of [`crate::Lake::kept_versions`]; readers of other versions may lose files.
+    pub async fn vacuum(&mut self, retention: Duration, keep_versions: &[i64], dry_run: bool) -> Result<VacuumReport> {
+        check_layout(self)?;
+        self.refresh().await?;
+        let keep: Vec<u64> = keep_versions.iter().filter_map(|version| u64::try_from(*version).ok()).collect();
+        let retention = chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX);
+        let properties =
+            CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
+        let vacuum = self.delta.clone().vacuum();
+        let (delta, done) = vacuum
+            .with_mode(VacuumMode::Full)
+            .with_retention_period(retention)
+            .with_enforce_retention_duration(false)
+            .with_keep_versions(&keep)
+            .with_dry_run(dry_run)
+            .with_commit_properties(properties)
+            .await
+            .map_err(|e| self.error("vacuum", e))?;
+        if !dry_run {
+            self.delta = delta;
+            self.reread()?;
+            remove_empty_folders(&self.path());
+        }
+        Ok(VacuumReport { files: done.files_deleted })
+    }
+
+    /// Deletes log entries older than `retention` that neither the newest version nor one of `keep_versions` needs,
+    /// and returns how many. History does not reach behind them.
+    pub async fn cleanup_log(&mut self, retention: Duration, keep_versions: &[i64]) -> Result<usize> {
+        check_layout(self)?;
+        self.refresh().await?;
+        let oldest = keep_versions.iter().copied().chain([self.version()]).min().unwrap_or_default();
+        let cutoff = SystemTime::now().checked_sub(retention).unwrap_or(SystemTime::UNIX_EPOCH);
+        let cutoff = cutoff.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let cutoff = i64::try_from(cutoff).unwrap_or(i64::MAX);
+        self.sync_checkpoints()?;
+        let kept = u64::try_from(oldest).unwrap_or(0);
+        let log_store = self.delta.log_store();
+        let deleted = checkpoints::cleanup_expired_logs_for(kept, log_store.as_ref(), cutoff, None)
+            .await
+            .map_err(|e| self.error("clean up the log of", e))?;
+        if deleted > 0 {
+            // The snapshot names log files that are gone now.
+            self.delta = crate::table::load(&self.lake, &self.id, None).await?;
+            self.reread()?;
+        }
+        Ok(deleted)
+    }
+
+    /// Makes checkpoints safe before what they replace goes, and throws away what crashed writers staged.
+    fn sync_checkpoints(&self) -> Result<()> {
+        let log = self.path().join("_delta_log");
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&log).map_err(io("list", &log))? {
+            let entry = entry.map_err(io("list", &log))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".parquet") {
+                files.push(entry.path());
+            }
+            let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+            if name.starts_with('.') && age.is_some_and(|age| age > STAGED_FILES_LIVE) {
+                std::fs::remove_file(entry.path()).map_err(io("delete", &entry.path()))?;
+            }
+        }
+        store::sync_files(files).map_err(|(path, error)| io("write", &path)(error))
+    }
+}
+
+/// Partition folders whose last file went. Errors mean that they are in use, or may stay.
+fn remove_empty_folders(root: &std::path::Path) {
+    let Ok(entries) = std::fs::read_dir(root) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().contains('=') && entry.path().is_dir() {
+            remove_empty_folders(&entry.path());
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
+}

@@ -1,15 +1,13 @@
 //! From records to a columnar batch.
 
-use std::sync::Arc;
-
 use arrow_array::RecordBatch;
-use arrow_array::builder::{Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
 
+use crate::builders::Columns;
 use crate::identity::{HexId, IdField, hash_id};
 use crate::parsed::Parsed;
 use crate::validate::{self, Event};
 use crate::vocabulary::Reject;
-use crate::{MAX_RECORD_BYTES, detail, fast, general, schema};
+use crate::{MAX_RECORD_BYTES, detail, fast, general};
 
 /// Decodes and validates records, one row each. Reusable: [`Decoder::finish`] hands over the rows and begins anew. Nothing is
 /// allocated for a valid record beyond the growth of the columns.
@@ -59,12 +57,12 @@ impl Decoder {
     /// The number of rows so far.
     #[inline]
     pub fn len(&self) -> usize {
-        self.columns.rows
+        self.columns.rows()
     }
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.columns.rows == 0
+        self.columns.rows() == 0
     }
 
     /// The bytes of the records pushed since the last [`Decoder::finish`]: an upper bound of each text column's size,
@@ -150,125 +148,4 @@ fn derive_event_id(event: &Event<'_>, extra: Option<&str>, scratch: &mut Vec<u8>
         extra.into(),
     ];
     hash_id(fields, scratch)
-}
-
-/// One builder a column.
-#[derive(Debug)]
-struct Columns {
-    rows: usize,
-    reason: StringBuilder,
-    detail: StringBuilder,
-    event_id: StringBuilder,
-    user_id: StringBuilder,
-    video_id: StringBuilder,
-    session_id: StringBuilder,
-    event_type: StringBuilder,
-    event_ts: TimestampMicrosecondBuilder,
-    position_s: Float64Builder,
-    seek_from_s: Float64Builder,
-    seek_to_s: Float64Builder,
-    rate: Float64Builder,
-    duration_s: Float64Builder,
-    region: StringBuilder,
-    device: StringBuilder,
-    sequence: Int64Builder,
-    extra: StringBuilder,
-    corrections: StringBuilder,
-}
-
-impl Columns {
-    fn new() -> Self {
-        Self {
-            rows: 0,
-            reason: StringBuilder::new(),
-            detail: StringBuilder::new(),
-            event_id: StringBuilder::new(),
-            user_id: StringBuilder::new(),
-            video_id: StringBuilder::new(),
-            session_id: StringBuilder::new(),
-            event_type: StringBuilder::new(),
-            event_ts: TimestampMicrosecondBuilder::new().with_data_type(schema::timestamp_type()),
-            position_s: Float64Builder::new(),
-            seek_from_s: Float64Builder::new(),
-            seek_to_s: Float64Builder::new(),
-            rate: Float64Builder::new(),
-            duration_s: Float64Builder::new(),
-            region: StringBuilder::new(),
-            device: StringBuilder::new(),
-            sequence: Int64Builder::new(),
-            extra: StringBuilder::new(),
-            corrections: StringBuilder::new(),
-        }
-    }
-
-    #[inline]
-    fn append_event(&mut self, event: &Event<'_>, event_id: &str, extra: Option<&str>, corrections: Option<&str>) {
-        self.rows += 1;
-        self.reason.append_null();
-        self.detail.append_null();
-        self.event_id.append_value(event_id);
-        self.user_id.append_value(event.user_id);
-        self.video_id.append_value(event.video_id);
-        self.session_id.append_option(event.session_id);
-        self.event_type.append_value(event.event_type.as_str());
-        self.event_ts.append_value(event.event_ts_us);
-        self.position_s.append_option(event.position_s);
-        self.seek_from_s.append_option(event.seek_from_s);
-        self.seek_to_s.append_option(event.seek_to_s);
-        self.rate.append_option(event.rate);
-        self.duration_s.append_option(event.duration_s);
-        self.region.append_option(event.region.as_ref().map(|region| region.as_str()));
-        self.device.append_option(event.device);
-        self.sequence.append_option(event.sequence);
-        self.extra.append_option(extra);
-        self.corrections.append_option(corrections);
-    }
-
-    #[cold]
-    fn append_rejected(&mut self, reason: Reject, detail: &str) {
-        self.rows += 1;
-        self.reason.append_value(reason.as_str());
-        self.detail.append_value(detail);
-        self.event_id.append_null();
-        self.user_id.append_null();
-        self.video_id.append_null();
-        self.session_id.append_null();
-        self.event_type.append_null();
-        self.event_ts.append_null();
-        self.position_s.append_null();
-        self.seek_from_s.append_null();
-        self.seek_to_s.append_null();
-        self.rate.append_null();
-        self.duration_s.append_null();
-        self.region.append_null();
-        self.device.append_null();
-        self.sequence.append_null();
-        self.extra.append_null();
-        self.corrections.append_null();
-    }
-
-    fn finish(&mut self) -> RecordBatch {
-        self.rows = 0;
-        let columns: Vec<arrow_array::ArrayRef> = vec![
-            Arc::new(self.reason.finish()),
-            Arc::new(self.detail.finish()),
-            Arc::new(self.event_id.finish()),
-            Arc::new(self.user_id.finish()),
-            Arc::new(self.video_id.finish()),
-            Arc::new(self.session_id.finish()),
-            Arc::new(self.event_type.finish()),
-            Arc::new(self.event_ts.finish()),
-            Arc::new(self.position_s.finish()),
-            Arc::new(self.seek_from_s.finish()),
-            Arc::new(self.seek_to_s.finish()),
-            Arc::new(self.rate.finish()),
-            Arc::new(self.duration_s.finish()),
-            Arc::new(self.region.finish()),
-            Arc::new(self.device.finish()),
-            Arc::new(self.sequence.finish()),
-            Arc::new(self.extra.finish()),
-            Arc::new(self.corrections.finish()),
-        ];
-        RecordBatch::try_new(schema::decoded_schema(), columns).expect("every append adds one row to each column of the schema")
-    }
 }

@@ -17,6 +17,7 @@
 //! * `extra` keeps the values of unknown fields as they were sent (numbers by their text), without space and with
 //!   strings escaped in one way; keys sorted by their bytes.
 
+mod builders;
 mod columns;
 mod decoder;
 mod detail;

@@ -43,8 +43,9 @@ impl Region {
             return None;
         }
         let mut bytes = [0; 6];
-        bytes[..length].copy_from_slice(text.as_bytes());
-        bytes.make_ascii_uppercase();
+        for (byte, upper) in text.bytes().zip(&mut bytes) {
+            *upper = byte.to_ascii_uppercase();
+        }
         let letter = |byte: u8| byte.is_ascii_uppercase().then(|| usize::from(byte - b'A'));
         let assigned = COUNTRIES[letter(bytes[0])?] >> letter(bytes[1])? & 1 == 1;
         let subdivision = length == 2 || bytes[2] == b'-' && bytes[3..length].iter().all(u8::is_ascii_alphanumeric);

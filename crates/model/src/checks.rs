@@ -4,7 +4,8 @@ use crate::error::{Error, Place, Result};
 use crate::yaml::{Kind, Node};
 
 /// What a failing data test does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The build is not published.
     Error,

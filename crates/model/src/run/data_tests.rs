@@ -1,0 +1,108 @@
+//! Data tests: those that look at one row at a time share a scan of their relation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::prelude::SessionContext;
+
+use super::sql::Origin;
+use crate::checks::{DataTest, TestKind};
+use crate::error::Result;
+use crate::project::Project;
+use crate::report::{Failure, TestKind as ReportKind, TestReport, TestResult};
+use crate::yaml::{Kind, Node};
+
+/// Runs tests and reports on each, in the order given.
+///
+/// # Errors
+/// A test whose SQL is not valid or could not run.
+pub(super) async fn run(project: &Project, session: &SessionContext, tests: &[&DataTest]) -> Result<Vec<TestReport>> {
+    let mut counted: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut shared: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
+    for (index, test) in tests.iter().enumerate() {
+        if let Some((relation, condition)) = row_condition(project, test)? {
+            shared.entry(relation).or_default().push((index, condition));
+        }
+    }
+    for (relation, members) in &shared {
+        let counts = scan(project, session, tests, relation, members).await?;
+        counted.extend(members.iter().map(|(index, _)| *index).zip(counts));
+    }
+    let mut reports = Vec::with_capacity(tests.len());
+    for (index, test) in tests.iter().enumerate() {
+        reports.push(one(project, session, test, counted.get(&index).copied()).await?);
+    }
+    Ok(reports)
+}
+
+async fn scan(
+    project: &Project,
+    session: &SessionContext,
+    tests: &[&DataTest],
+    relation: &str,
+    members: &[(usize, String)],
+) -> Result<Vec<u64>> {
+    let columns: Vec<String> =
+        members.iter().enumerate().map(|(at, (_, condition))| format!("count(*) filter (where {condition}) as c{at}")).collect();
+    let refs: BTreeSet<String> = members.iter().flat_map(|(index, _)| tests[*index].models.iter().cloned()).collect();
+    let sql = project.with_inlined(format!("select {} from {relation}", columns.join(", ")), &refs)?;
+    let names: Vec<&str> = members.iter().map(|(index, _)| tests[*index].name.as_str()).collect();
+    let node = names.join(", ");
+    let at = members.first().map(|(index, _)| tests[*index].at.clone()).unwrap_or_default();
+    Origin { node: &node, at: &at }.counts(session, &sql).await
+}
+
+async fn one(project: &Project, session: &SessionContext, test: &DataTest, counted: Option<u64>) -> Result<TestReport> {
+    let origin = Origin { node: &test.name, at: &test.at };
+    let mut sql = None;
+    // The scan shows that there is none; how many there are is counted as dbt counts them.
+    let count = match counted {
+        Some(0) => 0,
+        _ => {
+            let compiled = project.compile_test(test)?;
+            let counting = format!("select count(*) as failures from (\n{compiled}\n) as failing");
+            let count = origin.counts(session, &counting).await?.first().copied().unwrap_or(0);
+            sql = Some(compiled);
+            count
+        }
+    };
+    let result = if count == 0 {
+        TestResult::Passed
+    } else {
+        let sql = sql.map_or_else(|| project.compile_test(test), Ok)?;
+        TestResult::Failed(Failure { count, sample: origin.sample(session, &sql).await?, sql })
+    };
+    Ok(report(test, result))
+}
+
+pub(super) fn report(test: &DataTest, result: TestResult) -> TestReport {
+    TestReport { name: test.name.clone(), kind: ReportKind::Data, at: test.at.to_string(), severity: test.severity, result }
+}
+
+/// For dbt's own `not_null` and `accepted_values`: the relation and the condition of a failing row.
+fn row_condition(project: &Project, test: &DataTest) -> Result<Option<(String, String)>> {
+    let TestKind::Generic { test: name, target, column: Some(column), arguments } = &test.kind else { return Ok(None) };
+    if !project.jinja.is_builtin(&format!("test_{name}")) {
+        return Ok(None);
+    }
+    let condition = match (name.as_str(), arguments.as_slice()) {
+        ("not_null", []) => format!("{column} is null"),
+        ("accepted_values", [(key, values)]) if key == "values" => match literals(values) {
+            Some(list) => format!("{column} not in ({list})"),
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    Ok(Some((project.tested_relation(test, target)?, condition)))
+}
+
+fn literals(values: &Node) -> Option<String> {
+    let Kind::List(items) = &values.kind else { return None };
+    let quoted: Vec<String> = items
+        .iter()
+        .map(|item| match &item.kind {
+            Kind::Text(text) if text.contains("{{") => None,
+            _ => Some(format!("'{}'", item.text()?.replace('\'', "''"))),
+        })
+        .collect::<Option<_>>()?;
+    (!quoted.is_empty()).then(|| quoted.join(", "))
+}

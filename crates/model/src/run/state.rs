@@ -1,0 +1,282 @@
+//! What is published, what is being built, and the session that reads it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arrow_array::RecordBatch;
+use datafusion::prelude::SessionContext;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use streamreel_lake::{Build, CommitNote, Delete, Lake, Layer, Reading, SilverBuild, Table, TableId, TableSpec, Written};
+
+use super::changes::Groups;
+use super::model::table_of;
+use crate::Materialized;
+use crate::checks::{DataTest, Target, TestKind};
+use crate::error::{Error, Result};
+use crate::jinja::Relation;
+use crate::project::{Model, Project};
+
+/// What a gold table was built from; kept in the row of `gold.builds` under `counts.models`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// Number of what the model's SQL and layout say.
+    pub(super) definition: String,
+    /// The silver build that its rows come from.
+    pub(super) silver_build: String,
+    /// Rows of the table.
+    pub(super) rows: u64,
+}
+
+/// The state of a run.
+pub(super) struct State<'a> {
+    lake: &'a Lake,
+    session: SessionContext,
+    staged: SilverBuild,
+    published: Option<Build>,
+    /// Silver builds, oldest first.
+    silver_builds: Vec<String>,
+    /// Versions that the session reads.
+    versions: BTreeMap<TableId, i64>,
+    published_records: BTreeMap<TableId, Record>,
+    published_digest: String,
+    records: BTreeMap<TableId, Record>,
+    /// Changed groups by the silver build before them, and the one that the session has.
+    changes: BTreeMap<String, Option<Groups>>,
+    registered: Option<String>,
+    build_id: String,
+}
+
+impl<'a> State<'a> {
+    /// Reads what is there, and brings gold back to the published build where a run that did not end left it ahead.
+    pub(super) async fn open(lake: &'a Lake, project: &Project) -> Result<Self> {
+        let staged = lake.staged().await.map_err(Error::lake("reading silver.builds"))?;
+        let staged = staged.ok_or_else(|| {
+            Error::State("there is no silver yet: run `build`, or `build --layer silver`, before gold".to_owned())
+        })?;
+        let published = lake.published().await.map_err(Error::lake("reading gold.builds"))?;
+        let (published_records, published_digest) = published.as_ref().map(remembered).unwrap_or_default();
+        let mut versions = staged.versions.clone();
+        versions.retain(|id, _| id.layer != Layer::Gold);
+        for model in stored(project) {
+            let id = table_of(model)?;
+            if let Some(version) = published.as_ref().and_then(|build| build.version_of(&id)) {
+                restore(lake, &id, version).await?;
+                versions.insert(id, version);
+            }
+        }
+        let session = lake.session(&Reading::At(versions.clone())).await.map_err(Error::lake("opening a session"))?;
+        let records = published_records.iter().filter(|(id, _)| versions.contains_key(*id)).map(|(id, r)| (id.clone(), r.clone())).collect();
+        let mut state = Self {
+            lake,
+            session,
+            staged,
+            published,
+            silver_builds: Vec::new(),
+            versions,
+            published_records,
+            published_digest,
+            records,
+            changes: BTreeMap::new(),
+            registered: None,
+            build_id: uuid::Uuid::now_v7().to_string(),
+        };
+        state.silver_builds = state.read_silver_builds().await?;
+        Ok(state)
+    }
+
+    async fn read_silver_builds(&self) -> Result<Vec<String>> {
+        let at = crate::Place::new("silver.builds", 0);
+        let origin = super::sql::Origin { node: "silver builds", at: &at };
+        let batches = origin.collect(&self.session, "select build_id from silver.builds order by finished_at, build_id").await?;
+        let texts = super::types::texts(&batches).map_err(|error| Error::State(format!("reading silver.builds: {error}")))?;
+        Ok(texts.rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
+    /// Nothing is to be done: same project, same silver, every selected model is published from it.
+    pub(super) fn is_up_to_date(&self, project: &Project, selected: &BTreeSet<String>) -> bool {
+        let current = |model: &Model| {
+            let record = table_of(model).ok().and_then(|id| self.published_records.get(&id));
+            record.is_some_and(|record| record.silver_build == self.staged.build_id)
+        };
+        let silver = |build: &Build| self.staged.versions.iter().all(|(id, version)| build.version_of(id) == Some(*version));
+        self.published.as_ref().is_some_and(silver)
+            && self.published_digest == project.digest()
+            && stored(project).filter(|model| selected.contains(&model.name)).all(current)
+    }
+
+    /// The session that reads what was built so far.
+    pub(super) fn session(&self) -> &SessionContext {
+        &self.session
+    }
+
+    /// The silver that is read.
+    pub(super) fn silver_build(&self) -> &str {
+        &self.staged.build_id
+    }
+
+    /// What the published table was built from.
+    pub(super) fn published_record(&self, id: &TableId) -> Option<Record> {
+        self.versions.get(id).and_then(|_| self.published_records.get(id)).cloned()
+    }
+
+    /// Notes what a table was built from.
+    pub(super) fn record(&mut self, id: &TableId, record: Record) {
+        self.records.insert(id.clone(), record);
+    }
+
+    /// Whether a model can be read without being built in this run.
+    pub(super) fn is_readable(&self, project: &Project, model: &str) -> bool {
+        let Some(model) = project.models.get(model) else { return false };
+        let reads = crate::graph::reachable(&project.models, &model.name, true);
+        let there = |model: &Model| {
+            model.config.materialized == Materialized::Ephemeral || table_of(model).is_ok_and(|id| self.versions.contains_key(&id))
+        };
+        match model.config.materialized {
+            Materialized::Ephemeral => reads.iter().filter_map(|name| project.models.get(name)).all(there),
+            _ => there(model),
+        }
+    }
+
+    /// Whether everything that a data test reads is as it was when the published build passed it.
+    pub(super) fn is_unchanged(&self, project: &Project, test: &DataTest) -> bool {
+        let Some(published) = self.published.as_ref().filter(|_| self.published_digest == project.digest()) else { return false };
+        let mut tables = BTreeSet::new();
+        for model in &test.models {
+            self.tables_below(project, model, &mut tables);
+        }
+        if let TestKind::Generic { target: Target::Source(source, table), .. } = &test.kind
+            && let Some(relation) = project.relations.sources.get(&(source.clone(), table.clone()))
+        {
+            tables.insert(relation.clone());
+        }
+        let same = |relation: &Relation| {
+            let id: Option<TableId> = relation.to_string().parse().ok();
+            id.is_some_and(|id| self.versions.get(&id).is_some_and(|version| published.version_of(&id) == Some(*version)))
+        };
+        !tables.is_empty() && tables.iter().all(same)
+    }
+
+    /// The stored tables that a query of a model reads.
+    fn tables_below(&self, project: &Project, model: &str, tables: &mut BTreeSet<Relation>) {
+        let Some(model) = project.models.get(model) else { return };
+        if model.config.materialized != Materialized::Ephemeral {
+            tables.insert(model.relation.clone());
+            return;
+        }
+        tables.extend(model.sources.iter().filter_map(|key| project.relations.sources.get(key).cloned()));
+        for inner in &model.refs {
+            self.tables_below(project, inner, tables);
+        }
+    }
+
+    /// The groups that silver builds after `silver_build` touched; `None` when that build is not known any more.
+    pub(super) async fn changed_since(&mut self, silver_build: &str) -> Result<Option<Groups>> {
+        if !self.changes.contains_key(silver_build) {
+            let groups = match self.silver_builds.iter().position(|id| id == silver_build) {
+                None => None,
+                Some(at) => Some(Groups::read(&self.session, &self.silver_builds[at + 1..]).await?),
+            };
+            self.changes.insert(silver_build.to_owned(), groups);
+        }
+        let groups = self.changes.get(silver_build).cloned().flatten();
+        if let Some(groups) = &groups
+            && self.registered.as_deref() != Some(silver_build)
+        {
+            groups.register(&self.session)?;
+            self.registered = Some(silver_build.to_owned());
+        }
+        Ok(groups)
+    }
+
+    /// The groups that the session has: their distinct values in some columns, and their dates.
+    pub(super) async fn keys(&self, columns: &[String]) -> Result<(RecordBatch, Vec<String>)> {
+        let groups = self.registered.as_ref().and_then(|base| self.changes.get(base)).and_then(Option::as_ref);
+        let groups = groups.ok_or_else(|| Error::State("the session has no changed groups".to_owned()))?;
+        Ok((groups.keys(&self.session, columns).await?, groups.dates.clone()))
+    }
+
+    /// A gold table at its newest version.
+    pub(super) async fn open(&self, id: &TableId) -> Result<Option<Table>> {
+        self.lake.open_table(id).await.map_err(Error::lake(format!("opening {id}")))
+    }
+
+    /// A gold table, made if there is none; its columns may be others than those of `spec`.
+    pub(super) async fn open_or_create(&self, spec: &TableSpec) -> Result<Table> {
+        match self.open(&spec.id).await? {
+            Some(table) => Ok(table),
+            None => self.lake.create(spec).await.map_err(Error::lake(format!("making {}", spec.id))),
+        }
+    }
+
+    /// Commits, and lets the session read the new version.
+    pub(super) async fn commit(&mut self, table: &mut Table, delete: Delete, written: Written, note: CommitNote) -> Result<()> {
+        let id = table.id().clone();
+        let note = note.of_build(&self.build_id);
+        let version = table.commit(delete, written, note).await.map_err(Error::lake(format!("committing {id}")))?;
+        self.lake.register(&self.session, &id, Some(version)).await.map_err(Error::lake(format!("reading {id}")))?;
+        self.versions.insert(id, version);
+        Ok(())
+    }
+
+    /// Rows of a table at the version that the session reads.
+    pub(super) async fn rows(&self, id: &TableId) -> Result<u64> {
+        let Some(version) = self.versions.get(id) else { return Ok(0) };
+        let table = self.lake.open_table_at(id, *version).await.map_err(Error::lake(format!("opening {id}")))?;
+        Ok(table.rows())
+    }
+
+    /// Gold tables that stand on an older silver than the one that is read.
+    pub(super) fn stale(&self, project: &Project) -> Vec<String> {
+        stored(project)
+            .filter_map(|model| table_of(model).ok())
+            .filter(|id| self.records.get(id).is_none_or(|record| record.silver_build != self.staged.build_id))
+            .map(|id| id.to_string())
+            .collect()
+    }
+
+    /// Appends the row of `gold.builds` that makes everything visible at once; gives its build id.
+    pub(super) async fn publish(&self, project: &Project) -> Result<String> {
+        let models: BTreeMap<String, &Record> = self.records.iter().map(|(id, record)| (id.to_string(), record)).collect();
+        let rows: BTreeMap<String, u64> = self.records.iter().map(|(id, record)| (id.to_string(), record.rows)).collect();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let build = Build {
+            build_id: self.build_id.clone(),
+            finished_at: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
+            versions: self.versions.clone(),
+            bronze_version: self.staged.bronze_version,
+            offsets: self.staged.offsets.clone(),
+            counts: json!({
+                "rows": rows,
+                "silver": self.staged.counts,
+                "silver_build": self.staged.build_id,
+                "models": models,
+                "project": project.digest(),
+            }),
+        };
+        self.lake.publish(&build).await.map_err(Error::lake("publishing the build"))?;
+        Ok(build.build_id)
+    }
+}
+
+/// Models that have a table.
+fn stored(project: &Project) -> impl Iterator<Item = &Model> {
+    project.models().filter(|model| model.config.materialized != Materialized::Ephemeral)
+}
+
+async fn restore(lake: &Lake, id: &TableId, version: i64) -> Result<()> {
+    let doing = || Error::lake(format!("bringing {id} back to version {version}, that of the published build"));
+    let table = lake.open_table(id).await.map_err(doing())?;
+    if let Some(mut table) = table.filter(|table| table.version() != version) {
+        table.restore(version).await.map_err(doing())?;
+    }
+    Ok(())
+}
+
+/// What the published build remembers of its models and project. Another writer's row has none of it, and then all
+/// is built anew.
+fn remembered(build: &Build) -> (BTreeMap<TableId, Record>, String) {
+    let models = build.counts.get("models").and_then(|models| serde_json::from_value(models.clone()).ok());
+    let digest = build.counts.get("project").and_then(|digest| digest.as_str()).unwrap_or_default();
+    (models.unwrap_or_default(), digest.to_owned())
+}

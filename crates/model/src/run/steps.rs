@@ -1,0 +1,73 @@
+//! The steps of a run, as `dbt build` orders them: a model's unit tests, the model, then the data tests for which
+//! everything is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Materialized;
+use crate::checks::{DataTest, UnitTest};
+use crate::project::Project;
+
+/// A step.
+pub(super) struct Step<'a> {
+    /// The model it is about; `sources` for data tests of sources.
+    pub(super) name: String,
+    pub(super) work: Work<'a>,
+}
+
+/// What a step does.
+pub(super) enum Work<'a> {
+    UnitTests(Vec<&'a UnitTest>),
+    Build,
+    DataTests(Vec<&'a DataTest>),
+}
+
+impl Step<'_> {
+    pub(super) fn what(&self) -> &'static str {
+        match self.work {
+            Work::UnitTests(_) => "unit tests",
+            Work::Build => "build",
+            Work::DataTests(_) => "data tests",
+        }
+    }
+}
+
+/// All steps. With a partial selection, a data test runs if it is about a selected model and the others that it reads
+/// can be read; tests of sources do not.
+pub(super) fn plan<'a>(
+    project: &'a Project,
+    selected: &BTreeSet<String>,
+    partial: bool,
+    readable: impl Fn(&str) -> bool,
+) -> Vec<Step<'a>> {
+    let position: BTreeMap<&str, usize> = project.order.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    let mut due: BTreeMap<usize, Vec<&DataTest>> = BTreeMap::new();
+    let mut of_sources = Vec::new();
+    for test in &project.tests {
+        let about_selected = test.models.iter().any(|model| selected.contains(model));
+        let can_run = test.models.iter().all(|model| selected.contains(model) || readable(model));
+        match test.models.iter().filter_map(|model| position.get(model.as_str())).max() {
+            None if !partial => of_sources.push(test),
+            Some(at) if about_selected && can_run => due.entry(*at).or_default().push(test),
+            _ => {}
+        }
+    }
+    let mut steps = Vec::new();
+    if !of_sources.is_empty() {
+        steps.push(Step { name: "sources".to_owned(), work: Work::DataTests(of_sources) });
+    }
+    for (at, name) in project.order.iter().enumerate() {
+        if selected.contains(name) {
+            let tests: Vec<&UnitTest> = project.unit_tests.iter().filter(|test| test.model == *name).collect();
+            if !tests.is_empty() {
+                steps.push(Step { name: name.clone(), work: Work::UnitTests(tests) });
+            }
+            if project.models[name].config.materialized != Materialized::Ephemeral {
+                steps.push(Step { name: name.clone(), work: Work::Build });
+            }
+        }
+        if let Some(tests) = due.remove(&at) {
+            steps.push(Step { name: name.clone(), work: Work::DataTests(tests) });
+        }
+    }
+    steps
+}

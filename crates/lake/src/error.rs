@@ -17,7 +17,7 @@ pub enum Error {
         given: String,
     },
     /// The folder exists and something else is in it.
-    #[error("{path} is not a StreamReel lake ({found}); choose another --home, or move that folder away", path = path.display())]
+    #[error("{path} is not a StreamReel lake ({found}); choose another --home, or move that folder away", path = .path.display())]
     NotALake {
         /// The folder.
         path: PathBuf,
@@ -25,13 +25,13 @@ pub enum Error {
         found: String,
     },
     /// There is no lake yet.
-    #[error("there is no lake at {path}: run `streamreel process` first, or give the right --home", path = path.display())]
+    #[error("there is no lake at {path}: run `streamreel process` first, or give the right --home", path = .path.display())]
     NoLake {
         /// Where it would be.
         path: PathBuf,
     },
     /// A table or lake of a layout that this program does not write.
-    #[error("{path} has layout {found}, this program uses layout {expected}: {hint}", path = path.display())]
+    #[error("{path} has layout {found}, this program uses layout {expected}: {hint}", path = .path.display())]
     Layout {
         /// The folder.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// A Delta table that this program can't write safely.
-    #[error("{table} at {path} {what}; such a table can't be written here, recreate it without", path = path.display())]
+    #[error("{table} at {path} {what}; such a table can't be written here, recreate it without", path = .path.display())]
     Unsupported {
         /// The table.
         table: TableId,
@@ -53,7 +53,7 @@ pub enum Error {
         what: String,
     },
     /// There is no such table.
-    #[error("there is no table {table} at {path}", path = path.display())]
+    #[error("there is no table {table} at {path}", path = .path.display())]
     NoTable {
         /// The table.
         table: TableId,
@@ -69,7 +69,7 @@ pub enum Error {
         version: i64,
     },
     /// The columns asked for do not fit those of the table.
-    #[error("{table} at {path} has other columns: {what}; rebuild it with `build --full-refresh`", path = path.display())]
+    #[error("{table} at {path} has other columns: {what}; rebuild it with `build --full-refresh`", path = .path.display())]
     SchemaChanged {
         /// The table.
         table: TableId,
@@ -102,7 +102,7 @@ pub enum Error {
     },
     /// Another writer has landed these offsets, or others than this one thinks. Reopen the table and go on from what it says.
     #[error("{table} stands at offset {stands} of {source_id}, not at {from}: another process has landed it, this one must stop or start again from there",
-        stands = stands.map_or("?".to_owned(), |v| v.to_string()))]
+        stands = .stands.map_or("?".to_owned(), |v| v.to_string()))]
     Fenced {
         /// The table.
         table: TableId,
@@ -138,7 +138,7 @@ pub enum Error {
         what: String,
     },
     /// The log of a table can't be read.
-    #[error("the log of {table} at {path} is damaged: {what}. Restore that folder from a backup, or move it away and land or build the table again", path = path.display())]
+    #[error("the log of {table} at {path} is damaged: {what}. Restore that folder from a backup, or move it away and land or build the table again", path = .path.display())]
     DamagedLog {
         /// The table.
         table: TableId,
@@ -148,7 +148,7 @@ pub enum Error {
         what: String,
     },
     /// A file that the log names is gone or damaged.
-    #[error("data file {path} of {table} can't be read: {what}. Restore it from a backup, or rebuild the table (`build --full-refresh`; bronze: land it again from the log)", path = path.display())]
+    #[error("data file {path} of {table} can't be read: {what}. Restore it from a backup, or rebuild the table (`build --full-refresh`; bronze: land it again from the log)", path = .path.display())]
     DataFile {
         /// The table.
         table: TableId,
@@ -158,7 +158,7 @@ pub enum Error {
         what: String,
     },
     /// The disk refused.
-    #[error("{operation} {path}: {source}{hint}", path = path.display(), hint = hint(source))]
+    #[error("{operation} {path}: {source}{hint}", path = .path.display(), hint = hint(.source))]
     Io {
         /// What was tried.
         operation: &'static str,
@@ -191,7 +191,7 @@ pub enum Error {
         source: Box<datafusion::error::DataFusionError>,
     },
     /// The table library failed in a way without a name of its own.
-    #[error("{operation} {table} at {path}: {source}", path = path.display())]
+    #[error("{operation} {table} at {path}: {source}", path = .path.display())]
     Delta {
         /// What was tried.
         operation: &'static str,

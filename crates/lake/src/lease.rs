@@ -71,14 +71,18 @@ impl Lake {
     /// [`Error::LeaseHeld`] with its holder when another process, or another value in this one, has it.
     pub fn lease(&self, name: &str) -> Result<Lease> {
         let path = self.lease_path(name)?;
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.as_mut().map_err(|e| io("open", &path)(copy(e)))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io("open", &path))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::LeaseHeld { who: Box::new(read(file, name)) }),
+            Err(TryLockError::WouldBlock) => return Err(Error::LeaseHeld { who: Box::new(read(&mut file, name)) }),
             Err(TryLockError::Error(e)) => return Err(io("lock", &path)(e)),
         }
-        let mut file = file.try_clone().map_err(io("lock", &path))?;
         let holder = this_process(name);
         let text = serde_json::to_string(&holder).unwrap_or_default();
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
@@ -120,10 +124,6 @@ impl Lake {
         std::fs::create_dir_all(&folder).map_err(io("create", &folder))?;
         Ok(folder.join(format!("{name}.lock")))
     }
-}
-
-fn copy(error: &std::io::Error) -> std::io::Error {
-    error.raw_os_error().map_or_else(|| std::io::Error::other(error.to_string()), std::io::Error::from_raw_os_error)
 }
 
 /// The holder as it wrote itself down; a moment after it took the lease it may not have yet.

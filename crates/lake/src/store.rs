@@ -104,7 +104,7 @@ impl ObjectStore for LakeStore {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     // The table library also calls from threads without a runtime of their own; it enters one for that.
     match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn_blocking(work).await?,
+        Ok(runtime) => runtime.spawn_blocking(work).await.map_err(|e| generic(io::Error::other(e)))?,
         Err(_) => work(),
     }
 }

@@ -1,0 +1,97 @@
+//! Several processes on one lake. The test program starts itself again as the other process.
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use streamreel_lake::{Error, Lake, TableId, tables};
+
+use crate::support::{ask_lake, bronze_rows, lake, range, settings};
+
+const ROLE: &str = "STREAMREEL_LAKE_TEST_ROLE";
+const ROOT: &str = "STREAMREEL_LAKE_TEST_ROOT";
+
+fn start(role: &str, lake: &Lake) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["processes::other_process", "--exact", "--nocapture"])
+        .env(ROLE, role)
+        .env(ROOT, lake.root())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Does nothing unless another test started it.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_process() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let lake = Lake::open_with(std::env::var(ROOT).unwrap(), settings()).unwrap();
+    match role.as_str() {
+        "hold" => {
+            let _lease = lake.lease("build").unwrap();
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        // All try to land the same offsets; each goes on from where the table stands.
+        "land" => {
+            let mut bronze = lake.create(&tables::bronze_events()).await.unwrap();
+            loop {
+                let stands = bronze.offsets("video-events").await.unwrap().into_values().next().unwrap_or(0);
+                if stands >= 40 {
+                    return;
+                }
+                match bronze
+                    .append_offsets(vec![bronze_rows(0, stands, stands + 1)], &[range(0, stands, stands + 1)])
+                    .await
+                {
+                    Ok(_) => {}
+                    Err(Error::Fenced { .. }) => bronze.refresh().await.unwrap(),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+        other => panic!("no role {other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_land_the_same_offsets_land_them_once() {
+    let (_dir, lake) = lake();
+    let mut children: Vec<Child> = (0..3).map(|_| start("land", &lake)).collect();
+    for child in &mut children {
+        assert!(child.wait().unwrap().success());
+    }
+    let mut bronze = lake.open_table(&TableId::bronze("events")).await.unwrap().unwrap();
+    assert_eq!(bronze.version(), 40);
+    assert_eq!(bronze.offsets("video-events").await.unwrap().into_values().collect::<Vec<_>>(), [40]);
+    let sql = "select count(*), count(distinct source_offset) from bronze.events";
+    assert_eq!(ask_lake(&lake, sql).await, ["40 40"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_names_its_holder_and_ends_with_it() {
+    let (_dir, lake) = lake();
+    let mut child = start("hold", &lake);
+    let holder = loop {
+        match lake.lease_holder("build").unwrap() {
+            Some(holder) if holder.pid == child.id() => break holder,
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    assert!(holder.command.contains("other_process"), "{holder}");
+    match lake.lease("build").unwrap_err() {
+        Error::LeaseHeld { who } => assert_eq!(*who, holder),
+        other => panic!("{other}"),
+    }
+    assert!(matches!(lake.lease_within("build", Duration::from_millis(300)).await, Err(Error::LeaseHeld { .. })));
+    lake.lease("upkeep").unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let lease = lake.lease_within("build", Duration::from_secs(5)).await.unwrap();
+    assert_eq!(lease.holder().pid, std::process::id());
+    assert!(matches!(lake.lease("build"), Err(Error::LeaseHeld { .. })));
+    drop(lease);
+    assert_eq!(lake.lease_holder("build").unwrap(), None);
+    lake.lease("build").unwrap();
+}

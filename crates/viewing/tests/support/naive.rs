@@ -1,0 +1,1 @@
+//! A second, deliberately naive implementation.

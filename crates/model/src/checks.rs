@@ -28,7 +28,6 @@ pub(crate) struct DataTest {
     pub(crate) kind: TestKind,
     pub(crate) severity: Severity,
     pub(crate) condition: Option<String>,
-    pub(crate) tags: Vec<String>,
     pub(crate) enabled: bool,
     /// Models that it reads, its own first.
     pub(crate) models: Vec<String>,
@@ -70,7 +69,6 @@ impl DataTest {
             kind: TestKind::Singular { sql: String::new() },
             severity: Severity::Error,
             condition: None,
-            tags: Vec::new(),
             enabled: true,
             models: Vec::new(),
         };
@@ -102,7 +100,6 @@ impl DataTest {
             kind: TestKind::Singular { sql: sql.to_owned() },
             severity: Severity::Error,
             condition: None,
-            tags: Vec::new(),
             enabled: true,
             models: Vec::new(),
         }
@@ -120,9 +117,8 @@ impl DataTest {
                 }
             }
             "where" => self.condition = Some(node.require_text(file, "where")?),
-            "tags" => self.tags = node.texts(file, "tags")?,
             "enabled" => self.enabled = !matches!(node.kind, Kind::Bool(false)),
-            "meta" | "store_failures" | "description" => {}
+            "tags" | "meta" | "store_failures" | "description" => {}
             other => {
                 return Err(Error::unsupported(&at, format!("`{other}` of a data test"), CONFIG_KEYS.join(", ")));
             }
@@ -195,7 +191,6 @@ pub(crate) struct UnitTest {
     pub(crate) vars: Vec<(String, Node)>,
     pub(crate) env_vars: Vec<(String, Node)>,
     pub(crate) enabled: bool,
-    pub(crate) tags: Vec<String>,
 }
 
 /// Rows of one input: `ref('x')`, `source('x', 'y')` or `this`.
@@ -249,7 +244,6 @@ impl UnitTest {
             vars: overrides("vars"),
             env_vars: overrides("env_vars"),
             enabled: !config.and_then(|c| c.get("enabled")).is_some_and(|n| matches!(n.kind, Kind::Bool(false))),
-            tags: config.and_then(|c| c.get("tags")).map_or(Ok(Vec::new()), |n| n.texts(file, "tags"))?,
             at,
         })
     }

@@ -73,7 +73,7 @@ fn compiles_to_sql() {
     assert_eq!(
         words(&project.compile("gold__per_video").unwrap()),
         "with __dbt__cte__silver__views as ( select * from silver.views -- one row a view ), \
-         __dbt__cte__silver__long_views as ( select * from __dbt__cte__silver__views where watch_time_s >= 0 ) \
+         __dbt__cte__silver__long_views as ( select * from __dbt__cte__silver__views where watch_time_s >= -1000 ) \
          select * from ( select v.video_id, v.view_date, count(*) as views, sum(v.watch_time_s) as watch_time_s \
          from __dbt__cte__silver__long_views as v group by v.video_id, v.view_date ) as model_query"
     );

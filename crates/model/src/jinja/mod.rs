@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) use context::{Collected, Resolver, Scope};
-pub(crate) use macros::TARGET_TYPE;
 pub(crate) use relation::{Relation, cte_name, quoted};
 
 use minijinja::{AutoEscape, Environment, Error as JinjaError, UndefinedBehavior, Value};

@@ -7,7 +7,7 @@ use arrow_array::{Array, RecordBatch};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 
 use super::sql::Origin;
 use crate::error::{Error, Place, Result};

@@ -138,7 +138,7 @@ async fn incremental(state: &mut State<'_>, model: &Model, id: &TableId, sql: &s
     let origin = Origin { node: &model.name, at: &at };
     let frame = origin.plan(state.session(), sql).await?;
     let schema = table_schema(frame.schema().as_arrow()).map_err(|detail| origin.refused(sql, detail))?;
-    let Some(mut table) = state.open(id).await? else { return Ok(None) };
+    let Some(mut table) = state.table(id).await? else { return Ok(None) };
     let same = |(a, b): (&arrow_schema::FieldRef, &arrow_schema::FieldRef)| a.name() == b.name() && a.data_type() == b.data_type();
     let has = table.schema();
     if has.fields().len() != schema.fields().len() || !has.fields().iter().zip(schema.fields()).all(same) {

@@ -197,13 +197,13 @@ impl<'a> State<'a> {
     }
 
     /// A gold table at its newest version.
-    pub(super) async fn open(&self, id: &TableId) -> Result<Option<Table>> {
+    pub(super) async fn table(&self, id: &TableId) -> Result<Option<Table>> {
         self.lake.open_table(id).await.map_err(Error::lake(format!("opening {id}")))
     }
 
     /// A gold table, made if there is none; its columns may be others than those of `spec`.
     pub(super) async fn open_or_create(&self, spec: &TableSpec) -> Result<Table> {
-        match self.open(&spec.id).await? {
+        match self.table(&spec.id).await? {
             Some(table) => Ok(table),
             None => self.lake.create(spec).await.map_err(Error::lake(format!("making {}", spec.id))),
         }

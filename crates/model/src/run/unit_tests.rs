@@ -56,7 +56,7 @@ async fn execute(session: &SessionContext, sql: &str, test: &UnitTest) -> Result
 
 fn register(session: &SessionContext, name: &str, rows: RecordBatch, test: &UnitTest) -> Result<()> {
     let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(|error| wrong(test, error.to_string()))?;
-    let reference = datafusion::sql::TableReference::partial(SCHEMA, name);
+    let reference = datafusion::common::TableReference::partial(SCHEMA, name);
     session.register_table(reference, Arc::new(table)).map(|_| ()).map_err(|error| wrong(test, error.to_string()))
 }
 

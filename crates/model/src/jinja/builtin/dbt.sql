@@ -2,12 +2,14 @@
 
 {% macro is_incremental() %}{{ return(_is_incremental) }}{% endmacro %}
 
-{# True where the row of `alias` belongs to a group that changed since the published build. The session table
-   `changed_groups` has the columns of the model's `changed_by`. #}
+{# True where the row of `alias` belongs to a group that changed since the published build. The runner has these groups
+   as `silver.changed_groups`. In parentheses, as DataFusion's parser takes what follows AND into the comparison. #}
 {% macro changed(alias) -%}
 exists (
-    select 1 from changed_groups
-    where {% for column in config.require('changed_by') %}{{ ' and ' if not loop.first else '' }}changed_groups.{{ column }} is not distinct from {{ alias }}.{{ column }}{% endfor %}
+    select 1 from silver.changed_groups as touched
+    where {% for column in config.require('changed_by') -%}
+        {{ ' and ' if not loop.first else '' }}(touched.{{ column }} is not distinct from {{ alias }}.{{ column }})
+    {%- endfor %}
 )
 {%- endmacro %}
 

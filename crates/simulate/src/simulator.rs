@@ -1,0 +1,336 @@
+//! The engine: begins views when records are due, and sends what the running views have to send in the order of arrival.
+//!
+//! A view is played through when it begins, and its records wait in its slot; a heap of slots by next arrival merges them.
+//! So memory grows with the views that run at one time and with the videos, not with the records. All chance is drawn when
+//! a view begins, and when that is depends on nothing but the records before it: the size of a batch changes no byte.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+
+use hashbrown::HashSet;
+
+use crate::audience::{self, Audience, Player, REGIONS, Viewer};
+use crate::batch::Batch;
+use crate::behaviour::{self, Habits};
+use crate::catalogue::{Catalogue, Titles};
+use crate::dice::{Dice, mix};
+use crate::dirt::{self, Dirt, Form, LATE_MS, Sending};
+use crate::error::Error;
+use crate::pace::Clock;
+use crate::settings::{Pace, Players, Settings};
+use crate::story::Story;
+use crate::truth::{Tally, Truth};
+use crate::wire::{self, Head};
+
+/// A viewer whose player sends no session begins nothing else for so long after a view: within 30 min, two views of one
+/// video would be one.
+const QUIET_MS: i64 = 31 * 60_000;
+/// How often another viewer is looked for before the daily rhythm, or the wish for an idle one, is let go.
+const TRIES: u32 = 32;
+
+/// A view that runs, and the buffers for the next one.
+struct Slot {
+    story: Story,
+    sendings: Vec<Sending>,
+    next: usize,
+    head: Head,
+    video: u32,
+    region: usize,
+}
+
+/// A running simulation. [`Simulator::next_batch`] draws records; [`Simulator::truth`] says what is in them.
+pub struct Simulator {
+    seed: u64,
+    mask: u64,
+    dice: Dice,
+    clock: Clock,
+    dirt: Dirt,
+    audience: Audience,
+    players: Players,
+    titles: Titles,
+    habits: Vec<Habits>,
+    /// Popularity by Zipf's law, cumulative, and the videos in that order.
+    popularity: Vec<u64>,
+    by_popularity: Vec<u32>,
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    /// Next arrival, number of the view, slot.
+    queue: BinaryHeap<Reverse<(i64, u64, usize)>>,
+    busy: HashSet<u32>,
+    busy_until: BinaryHeap<Reverse<(i64, u32)>>,
+    views: u64,
+    /// Records that views have taken on: those sent, and the first one of each view that has not sent any.
+    claimed: u64,
+    /// Records that are still to be given to views; `None` without a limit.
+    left: Option<u64>,
+    stop_ms: Option<i64>,
+    now_ms: i64,
+    tally: Tally,
+}
+
+impl Simulator {
+    /// Prepares a simulation.
+    ///
+    /// # Errors
+    /// [`Error::Ratio`], [`Error::Rate`] and [`Error::Count`] for settings out of range.
+    pub fn new(settings: &Settings, catalogue: &Catalogue) -> Result<Self, Error> {
+        settings.check()?;
+        let seed = settings.seed;
+        let videos = settings.videos.map_or(catalogue.len(), |videos| videos as usize);
+        let titles = catalogue.titles(videos, seed);
+        let habits = (0..).zip(&titles.durations_ms).map(|(video, ms)| Habits::of(seed, video, *ms)).collect();
+        let mut by_popularity: Vec<u32> = (0..videos as u32).collect();
+        by_popularity.sort_unstable_by_key(|video| mix(mix(seed ^ 0x7a69_7066) ^ u64::from(*video)));
+        let mut sum = 0;
+        let weigh = |rank| {
+            sum += (1 << 32) / (rank + 1);
+            sum
+        };
+        let popularity = (0..videos as u64).map(weigh).collect();
+        let stop_ms = match settings.pace {
+            Pace::Rate { for_ms, .. } => for_ms.map(|ms| settings.start_ms.saturating_add(ms.max(0))),
+            Pace::Records { .. } => None,
+        };
+        Ok(Self {
+            seed,
+            mask: mix(seed ^ 0x1d5),
+            dice: Dice::new(seed),
+            clock: Clock::new(settings),
+            dirt: Dirt::new(settings),
+            audience: Audience::new(seed, settings.audience(), settings.players),
+            players: settings.players,
+            tally: Tally::new(&titles),
+            titles,
+            habits,
+            popularity,
+            by_popularity,
+            slots: Vec::new(),
+            free: Vec::new(),
+            queue: BinaryHeap::new(),
+            busy: HashSet::new(),
+            busy_until: BinaryHeap::new(),
+            views: 0,
+            claimed: 0,
+            left: settings.records(),
+            stop_ms,
+            now_ms: settings.start_ms,
+        })
+    }
+
+    /// Fills the batch, after clearing it, with the next records up to its capacity. False when there was none left.
+    pub fn next_batch(&mut self, batch: &mut Batch) -> bool {
+        self.advance(i64::MAX, batch)
+    }
+
+    /// As [`Simulator::next_batch`], but only records that arrive at `until_ms` (epoch milliseconds) or before. False when
+    /// there is none (yet).
+    pub fn advance(&mut self, until_ms: i64, batch: &mut Batch) -> bool {
+        batch.clear();
+        while !batch.is_full() && self.step(until_ms, batch) {}
+        !batch.is_empty()
+    }
+
+    /// Ends the simulation at that moment of simulated time, or now if it is later already: no view begins after it, what
+    /// happened until then arrives, what had not happened yet never does. Draw the rest with [`Simulator::next_batch`].
+    pub fn stop_at(&mut self, at_ms: i64) {
+        let at_ms = at_ms.max(self.now_ms);
+        self.stop_ms = Some(self.stop_ms.map_or(at_ms, |stop_ms| stop_ms.min(at_ms)));
+    }
+
+    /// Simulated time: the arrival of the last record.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// Records drawn so far.
+    pub fn records(&self) -> u64 {
+        self.tally.records
+    }
+
+    /// All videos of the simulation as CSV (a `video_metadata.csv`): the catalogue's, and the invented ones.
+    pub fn titles(&self) -> String {
+        self.titles.csv()
+    }
+
+    /// What is in the records drawn so far. Whole once [`Simulator::next_batch`] has returned false.
+    pub fn truth(&self) -> Truth {
+        self.tally.truth(self.seed, &self.titles, self.queue.len() as u64)
+    }
+
+    /// Begins a view or sends a record. False when nothing is to be done until then.
+    fn step(&mut self, until_ms: i64, batch: &mut Batch) -> bool {
+        let next_ms = self.queue.peek().map(|Reverse((arrival_ms, ..))| *arrival_ms);
+        if self.left != Some(0) {
+            let due_ms = self.clock.due_ms(self.claimed).max(self.now_ms);
+            if self.stop_ms.is_some_and(|stop_ms| due_ms >= stop_ms) {
+                self.left = Some(0);
+            } else if next_ms.is_none_or(|next_ms| due_ms <= next_ms) {
+                if due_ms > until_ms {
+                    return false;
+                }
+                self.begin_view(due_ms);
+                return true;
+            }
+        }
+        // what is sent at the end arrives then at the latest
+        let Some(next_ms) = next_ms.map(|next_ms| self.stop_ms.map_or(next_ms, |stop_ms| stop_ms.min(next_ms))) else {
+            return false;
+        };
+        if next_ms > until_ms {
+            return false;
+        }
+        self.send(batch);
+        true
+    }
+
+    /// Sends the record that arrives next, if it still does.
+    fn send(&mut self, batch: &mut Batch) {
+        let Some(mut top) = self.queue.peek_mut() else { return };
+        let Reverse((_, _, index)) = *top;
+        let slot = &mut self.slots[index];
+        let sending = slot.sendings[slot.next];
+        slot.next += 1;
+        if slot.next < slot.sendings.len() {
+            top.0.0 = slot.sendings[slot.next].arrival_ms;
+            drop(top);
+        } else {
+            PeekMut::pop(top);
+        }
+        let item = &slot.story.items[sending.item as usize];
+        let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
+        let arrives = sending.arrival_ms <= stop_ms || (sending.form == Form::Event && item.ts_ms <= stop_ms);
+        if arrives {
+            let arrival_ms = sending.arrival_ms.min(stop_ms);
+            let (head, player, number) = (&slot.head, &slot.story.player, sending.item);
+            let key = dirt::has_key(sending.form).then_some(&head.user[..]);
+            batch.push(arrival_ms, key, |out| match (sending.form, item.flaw) {
+                (Form::Reject(reason), _) => dirt::write_reject(head, player, item, number, reason, out),
+                (_, Some(field)) => dirt::write_flawed(head, player, item, number, field, out),
+                _ => wire::event(head, player, item, number, out),
+            });
+            self.tally.records += 1;
+            match sending.form {
+                Form::Event => {
+                    self.tally.event(item);
+                    self.tally.late += u64::from(arrival_ms - item.ts_ms > LATE_MS);
+                }
+                Form::NearCopy => self.tally.near += 1,
+                Form::FarCopy => self.tally.far += 1,
+                Form::Reject(reason) => self.tally.reject(reason),
+            }
+            self.now_ms = arrival_ms;
+            self.claimed += u64::from(slot.next > 1);
+        }
+        if slot.next == slot.sendings.len() {
+            self.end_view(index);
+        }
+    }
+
+    /// Credits a view with what its events prove, those until the stop.
+    fn end_view(&mut self, index: usize) {
+        let slot = &self.slots[index];
+        let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
+        let story = &slot.story;
+        let happened = story.items.partition_point(|item| item.ts_ms <= stop_ms);
+        let items = &story.items[..happened];
+        let says_where = |item: &crate::story::Item| item.flaw != Some(streamreel_event::Correction::Region);
+        let place = (story.player.place && items.iter().any(says_where)).then_some(slot.region);
+        self.tally.view(slot.video, story.duration_ms, items, &story.segments, place);
+        self.tally.lost += items.iter().filter(|item| item.lost).count() as u64;
+        self.free.push(index);
+    }
+
+    fn begin_view(&mut self, at_ms: i64) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                story: Story::new(audience::full_player()),
+                sendings: Vec::new(),
+                next: 0,
+                head: Head::default(),
+                video: 0,
+                region: 0,
+            });
+            self.slots.len() - 1
+        });
+        let viewer = self.find_viewer(at_ms);
+        let mut player = viewer.player;
+        let video = self.find_video();
+        let duration_ms = self.titles.durations_ms[video as usize];
+        let slot = &mut self.slots[index];
+        slot.story.begin(at_ms, player, duration_ms);
+        behaviour::watch(&mut slot.story, &mut self.dice, &self.habits[video as usize]);
+        self.dirt.plan(&mut slot.story.items, &player, &mut self.dice, &mut slot.sendings);
+        if let Some(left) = self.left.filter(|left| slot.sendings.len() as u64 >= *left) {
+            player = last_player(&player, self.players);
+            slot.story.begin(at_ms, player, duration_ms);
+            behaviour::watch_exactly(&mut slot.story, left as usize);
+            Dirt::plan_clean(&slot.story.items, &mut slot.sendings);
+        }
+        self.left = self.left.map(|left| left - slot.sendings.len() as u64);
+        slot.next = 0;
+        slot.video = video;
+        slot.region = viewer.region;
+        let title = &self.titles.ids[video as usize];
+        slot.head.begin(self.seed, self.mask, self.views, &viewer, &player, title, duration_ms);
+        if !player.session
+            && let Some(last) = slot.story.items.last()
+        {
+            self.busy.insert(viewer.number);
+            self.busy_until.push(Reverse((last.ts_ms + QUIET_MS, viewer.number)));
+        }
+        match slot.sendings.first() {
+            Some(first) => {
+                self.queue.push(Reverse((first.arrival_ms, self.views, index)));
+                self.claimed += 1;
+            }
+            // everything was lost
+            None => {
+                self.end_view(index);
+                self.claimed += 1;
+            }
+        }
+        self.views += 1;
+    }
+
+    /// Someone who is awake and does not watch anything. If all are busy, someone gets a session, which keeps views apart.
+    fn find_viewer(&mut self, at_ms: i64) -> Viewer {
+        while let Some(Reverse((until_ms, number))) = self.busy_until.peek().copied()
+            && until_ms < at_ms
+        {
+            self.busy_until.pop();
+            self.busy.remove(&number);
+        }
+        let mut idle = None;
+        for _ in 0..TRIES {
+            let number = self.dice.below(self.audience.users) as u32;
+            if self.busy.contains(&number) {
+                continue;
+            }
+            let viewer = self.audience.viewer(number);
+            if self.dice.below(100) < u64::from(audience::rhythm(viewer.region, at_ms)) {
+                return viewer;
+            }
+            idle = Some(viewer);
+        }
+        idle.unwrap_or_else(|| {
+            let number = self.dice.below(self.audience.users) as u32;
+            let viewer = self.audience.viewer(number);
+            Viewer { player: Player { session: true, ..viewer.player }, ..viewer }
+        })
+    }
+
+    fn find_video(&mut self) -> u32 {
+        let total = self.popularity.last().copied().unwrap_or(1);
+        let lot = self.dice.below(total);
+        self.by_popularity[self.popularity.partition_point(|until| *until <= lot)]
+    }
+}
+
+/// The player of the view that ends a simulation. Its pauses are short, so that it may lack a session, but it has to know
+/// its position.
+fn last_player(player: &Player, players: Players) -> Player {
+    if audience::is_minimal(players) { *player } else { audience::full_player() }
+}
+
+const _: () = assert!(REGIONS.len() < 64);

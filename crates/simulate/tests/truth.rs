@@ -1,0 +1,113 @@
+//! The truth of a simulation is exactly what the rules make of its records.
+
+mod derive;
+
+use streamreel_simulate::{Batch, Catalogue, DEFAULT_START_MS, Pace, Players, Settings, Simulator, Truth};
+
+fn simulator(settings: &Settings) -> Simulator {
+    Simulator::new(settings, &Catalogue::sample().unwrap()).unwrap()
+}
+
+fn records(records: u64, days: u32) -> Pace {
+    Pace::Records { records, days }
+}
+
+/// Says which number differs instead of printing thousands.
+fn assert_same(derived: &Truth, truth: &Truth, what: &str) {
+    for (mine, theirs) in derived.videos.iter().zip(&truth.videos) {
+        let (video, second) = (&truth.videos[0].video_id, |a: &[u32], b: &[u32]| a.iter().zip(b).position(|(a, b)| a != b));
+        let _ = video;
+        for (name, a, b) in [
+            ("plays", &mine.plays, &theirs.plays),
+            ("watched", &mine.watched, &theirs.watched),
+            ("survived", &mine.survived, &theirs.survived),
+        ] {
+            if let Some(at) = second(a, b) {
+                panic!("{what}: {} {name}[{at}]: by the rules {}, truth {}", mine.video_id, a[at], b[at]);
+            }
+        }
+        assert_eq!(mine, theirs, "{what}");
+    }
+    let without_videos = |truth: &Truth| Truth { videos: Vec::new(), ..truth.clone() };
+    assert_eq!(without_videos(derived), without_videos(truth), "{what}: by the rules (left), truth (right)");
+}
+
+#[test]
+fn the_truth_is_what_the_rules_make_of_the_records() {
+    let base = Settings { pace: records(40_000, 7), ..Settings::default() };
+    for settings in [
+        Settings { dirt_ratio: 0.0, ..base.clone() },
+        Settings { seed: 2, ..base.clone() },
+        Settings { seed: 3, dirt_ratio: 0.3, ..base.clone() },
+        Settings { seed: 4, dirt_ratio: 0.85, ..base.clone() },
+        Settings { seed: 5, users: Some(15), pace: records(40_000, 1), ..base.clone() },
+        Settings { seed: 6, videos: Some(3), users: Some(400), ..base.clone() },
+        Settings { seed: 7, videos: Some(700), ..base.clone() },
+        Settings { seed: 8, players: Players::Minimal, ..base.clone() },
+        Settings { seed: 9, start_ms: 951_782_400_000 + 12_345, users: Some(9_000), ..base.clone() },
+        Settings { seed: 10, pace: records(777, 3), ..base.clone() },
+    ] {
+        // dates in the test's own calendar begin with 2026
+        let settings = Settings { start_ms: settings.start_ms.max(DEFAULT_START_MS), ..settings };
+        let mut simulator = simulator(&settings);
+        let derived = derive::draw(&mut simulator);
+        let truth = simulator.truth();
+        assert!(derived.keys_agree, "{settings:?}");
+        assert_eq!(Some(truth.records), match settings.pace {
+            Pace::Records { records, .. } => Some(records),
+            Pace::Rate { .. } => None,
+        });
+        assert_eq!(truth.unfinished_views, 0);
+        assert_same(&derived.truth(&truth), &truth, &format!("{settings:?}"));
+    }
+}
+
+#[test]
+fn a_simulation_that_is_stopped_knows_what_was_watched_until_then() {
+    for (seed, at_ms, for_ms) in [(1, None, Some(900_000)), (2, Some(3_600_000), None), (3, Some(1_800_123), None), (4, Some(7), None)] {
+        let settings = Settings {
+            pace: Pace::Rate { per_s: 20.0, for_ms },
+            seed,
+            dirt_ratio: 0.1,
+            ..Settings::default()
+        };
+        let mut simulator = simulator(&settings);
+        let mut derived = derive::Derived::new();
+        let mut batch = Batch::with_capacity(333);
+        let end_ms = DEFAULT_START_MS + at_ms.or(for_ms).unwrap();
+        let mut now_ms = DEFAULT_START_MS;
+        while now_ms < end_ms {
+            now_ms = (now_ms + 1_000).min(end_ms);
+            while simulator.advance(now_ms, &mut batch) {
+                derived.add(&batch);
+            }
+        }
+        if at_ms.is_some() {
+            assert!(simulator.truth().unfinished_views > 0);
+            simulator.stop_at(now_ms);
+        }
+        while simulator.next_batch(&mut batch) {
+            derived.add(&batch);
+        }
+        let truth = simulator.truth();
+        assert_eq!(truth.unfinished_views, 0);
+        assert!(derived.last_arrival_ms <= end_ms);
+        assert_same(&derived.truth(&truth), &truth, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn loss_takes_events_away_and_leaves_the_truth() {
+    let mut whole = simulator(&Settings { pace: records(30_000, 7), loss_ratio: 0.0, ..Settings::default() });
+    derive::draw(&mut whole);
+    let mut lossy = simulator(&Settings { pace: records(30_000, 7), loss_ratio: 0.2, ..Settings::default() });
+    let derived = derive::draw(&mut lossy);
+    let truth = lossy.truth();
+    assert_eq!(truth.records, 30_000);
+    let lost = truth.lost_events as f64 / (truth.lost_events + truth.true_events) as f64;
+    assert!((0.18..0.22).contains(&lost), "{lost}");
+    let seconds = |truth: &Truth| truth.videos.iter().map(|video| video.watch_time_s).sum::<f64>();
+    let seen = derived.truth(&truth);
+    assert!(seconds(&seen) < seconds(&truth), "{} {}", seconds(&seen), seconds(&truth));
+    assert!(seconds(&truth) > seconds(&whole.truth()), "a record stands for more when others are lost");
+}

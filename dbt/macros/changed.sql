@@ -14,15 +14,15 @@ On other engines, and where the table is built whole, it is true of every row.
 {%- endmacro %}
 
 {#-
-The runner gives `changed_groups`: the distinct values of the model's `changed_by` columns in `silver.changes` since the
-published build; and `changed_dates`, the dates among them as text, which are repeated as literals so that files of
-other dates are not opened.
+The runner gives `silver.changed_groups` (video_id, region, view_date): the distinct groups of `silver.changes` since the
+published build; and `changed_dates`, their dates as text, which are repeated as literals so that files of other dates
+are not opened.
 -#}
 {% macro datafusion__changed(alias) -%}
     {%- if is_incremental() -%}
         {%- set columns = config.get('changed_by') -%}
         {%- set dates = var('changed_dates', []) -%}
-        exists (select 1 from changed_groups as touched where {{ same_group(alias, 'touched', columns) }})
+        exists (select 1 from silver.changed_groups as touched where {{ same_group(alias, 'touched', columns) }})
         {%- if 'view_date' in columns and dates %}
             and {{ alias }}.view_date in (
                 {%- for date in dates %}cast('{{ date }}' as date){{ ', ' if not loop.last }}{% endfor -%}

@@ -45,7 +45,9 @@ fn minimal() -> Vec<Vec<u8>> {
             let n = next();
             format!(
                 r#"{{"user_id":"u{:08}","video_id":"v{:06}","event_type":"play","timestamp":{}}}"#,
-                n % 200_000, n % 20_000, START_US / 1000 + i as i64,
+                n % 200_000,
+                n % 20_000,
+                START_US / 1000 + i as i64,
             )
             .into_bytes()
         })
@@ -75,8 +77,13 @@ fn dirty() -> Vec<Vec<u8>> {
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(EVENTS as u64));
-    let cases =
-        [("full", full(true)), ("without_id", full(false)), ("minimal", minimal()), ("unusual", unusual()), ("dirty", dirty())];
+    let cases = [
+        ("full", full(true)),
+        ("without_id", full(false)),
+        ("minimal", minimal()),
+        ("unusual", unusual()),
+        ("dirty", dirty()),
+    ];
     for (name, events) in cases {
         println!("{name}: {} bytes an event", events.iter().map(Vec::len).sum::<usize>() / EVENTS);
         let mut decoder = Decoder::new();
@@ -111,7 +118,8 @@ fn write(criterion: &mut Criterion) {
     });
     let mut scratch = KeyScratch::default();
     group.bench_function("producer_key", |bencher| {
-        bencher.iter(|| events.iter().filter_map(|event| producer_key(event, &mut scratch).map(str::len)).sum::<usize>());
+        bencher
+            .iter(|| events.iter().filter_map(|event| producer_key(event, &mut scratch).map(str::len)).sum::<usize>());
     });
     group.finish();
 }

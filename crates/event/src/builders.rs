@@ -235,6 +235,7 @@ impl Columns {
             self.extra.finish(),
             self.corrections.finish(),
         ];
-        RecordBatch::try_new(schema::decoded_schema(), columns).expect("every append adds one row to each column of the schema")
+        RecordBatch::try_new(schema::decoded_schema(), columns)
+            .expect("every append adds one row to each column of the schema")
     }
 }

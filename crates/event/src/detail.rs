@@ -45,7 +45,11 @@ pub fn rejection(rejection: Rejection, record: &str, parsed: &Parsed, out: &mut 
         let quote = if matches!(value.kind, Kind::Text | Kind::Unescaped) { "\"" } else { "" };
         let mut shown = Vec::new();
         write_escaped(&text[..cut], &mut shown);
-        let shown = if quote.is_empty() { text[..cut].replace(char::is_control, " ") } else { String::from_utf8_lossy(&shown).into() };
+        let shown = if quote.is_empty() {
+            text[..cut].replace(char::is_control, " ")
+        } else {
+            String::from_utf8_lossy(&shown).into()
+        };
         let _ = write!(out, " {quote}{shown}{quote}{}", if cut < text.len() { "..." } else { "" });
     }
     let _ = write!(out, ": {}", rejection.fault);

@@ -24,7 +24,8 @@ impl From<Fault> for Problem {
 /// Takes the record apart. Of a repeated key the last one counts.
 pub fn parse(record: &str, parsed: &mut Parsed) -> Result<(), Problem> {
     parsed.clear();
-    let mut reader = Reader { bytes: record.as_bytes(), at: 0, nesting: Nesting::new(std::mem::take(&mut parsed.nesting)) };
+    let mut reader =
+        Reader { bytes: record.as_bytes(), at: 0, nesting: Nesting::new(std::mem::take(&mut parsed.nesting)) };
     let result = reader.record(record, parsed);
     parsed.nesting = reader.nesting.words;
     result

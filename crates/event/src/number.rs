@@ -3,8 +3,8 @@
 use crate::timestamp::MICROS_PER_SECOND;
 
 const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21,
-    1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
 ];
 
 /// The double nearest to a JSON number (infinite beyond the range). Zero is never negative.
@@ -14,7 +14,7 @@ pub fn to_f64(text: &str) -> f64 {
         [b'-', rest @ ..] => (true, rest),
         all => (false, all),
     };
-    // Up to 15 digits are exact in a double, and so is the power of ten: one division is then correctly rounded.
+    // A mantissa up to 2^53 is exact in a double, and so is the power of ten: one division is then correctly rounded.
     let mut mantissa = 0u64;
     let mut fraction_digits = 0;
     let mut in_fraction = false;
@@ -112,8 +112,8 @@ pub fn write_f64(value: f64, out: &mut Vec<u8>) {
         let rest = thousandths % 1000;
         if rest > 0 {
             let digits = [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
-            let length = if rest % 10 > 0 { 4 } else { if rest % 100 > 0 { 3 } else { 2 } };
-            out.extend_from_slice(&digits[..length]);
+            let zeros = digits.iter().rev().take_while(|&&digit| digit == b'0').count();
+            out.extend_from_slice(&digits[..digits.len() - zeros]);
         }
         return;
     }
@@ -145,9 +145,29 @@ mod tests {
     #[test]
     fn doubles_are_correctly_rounded() {
         let cases = [
-            "0", "-0", "-0.0", "1", "12.5", "0.1", "0.3", "999999.999", "999999.99999999999999999", "1e6", "1E-3", "5e-324", "1e400",
-            "-1e400", "-3.25", "123456789012345", "1234567890123456", "9007199254740993", "0.30000000000000004",
-            "0.000000000000001", "9999999999999999", "2.2250738585072014e-308", "16.000000000000001",
+            "0",
+            "-0",
+            "-0.0",
+            "1",
+            "12.5",
+            "0.1",
+            "0.3",
+            "999999.999",
+            "999999.99999999999999999",
+            "1e6",
+            "1E-3",
+            "5e-324",
+            "1e400",
+            "-1e400",
+            "-3.25",
+            "123456789012345",
+            "1234567890123456",
+            "9007199254740993",
+            "0.30000000000000004",
+            "0.000000000000001",
+            "9999999999999999",
+            "2.2250738585072014e-308",
+            "16.000000000000001",
         ];
         for text in cases {
             let expected = text.parse::<f64>().expect(text) + 0.0;

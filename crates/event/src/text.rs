@@ -18,7 +18,8 @@ pub fn first_special(bytes: &[u8], mut at: usize) -> Option<usize> {
         let word = u64::from_le_bytes(*chunk);
         // The lowest byte that a mask marks is right; those above it may be marked by a borrow.
         let zero = |x: u64| x.wrapping_sub(ONES) & !x & HIGHS;
-        let special = zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS);
+        let special =
+            zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS);
         if special != 0 {
             return Some(at + (special.trailing_zeros() / 8) as usize);
         }
@@ -90,7 +91,8 @@ fn escape(bytes: &[u8], at: usize) -> Result<(char, usize), Fault> {
             if let Some(character) = char::from_u32(unit) {
                 return Ok((character, 6));
             }
-            let low = if unit < 0xdc00 && bytes.get(at + 6..at + 8) == Some(b"\\u") { hex4(bytes, at + 8) } else { None };
+            let low =
+                if unit < 0xdc00 && bytes.get(at + 6..at + 8) == Some(b"\\u") { hex4(bytes, at + 8) } else { None };
             return match low {
                 Some(low @ 0xdc00..=0xdfff) => {
                     let character = char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
@@ -186,7 +188,8 @@ mod tests {
 
     #[test]
     fn strings_end_where_json_says() {
-        let cases: &[(&str, Result<(usize, bool), (usize, &str)>)] = &[
+        type End = Result<(usize, bool), (usize, &'static str)>;
+        let cases: &[(&str, End)] = &[
             ("\"", Ok((0, false))),
             ("abc\"", Ok((3, false))),
             ("abcdefghijk\"lmnopqrst", Ok((11, false))),

@@ -29,7 +29,13 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
     let year = two(head[0], head[1])? * 100 + two(head[2], head[3])?;
     let (month, day) = (two(head[5], head[6])?, two(head[8], head[9])?);
     let (hour, minute, second) = (two(head[11], head[12])?, two(head[14], head[15])?, two(head[17], head[18])?);
-    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60 {
+    if !(1..=12).contains(&month)
+        || day < 1
+        || day > days_in_month(year, month)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
         return None;
     }
     let mut micros = 0;

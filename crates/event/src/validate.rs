@@ -211,7 +211,12 @@ impl<'a> Judge<'a> {
 
     #[inline]
     fn rate(&self) -> Result<Option<f64>, Rejection> {
-        self.number(Field::Rate, Reject::BadRate, |value| value > 0.0 && value <= MAX_RATE, "not above 0 and at most 16")
+        self.number(
+            Field::Rate,
+            Reject::BadRate,
+            |value| value > 0.0 && value <= MAX_RATE,
+            "not above 0 and at most 16",
+        )
     }
 
     #[inline]

@@ -1,0 +1,90 @@
+//! What can be set, with the defaults of the program.
+
+use std::time::Duration;
+
+use crate::dedupe::Window;
+
+/// Whose original bytes bronze keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeepPayload {
+    /// Of records that are not clean.
+    #[default]
+    Rejected,
+    /// Of every record.
+    All,
+}
+
+/// What is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadFrom {
+    /// `video-events`: clean it into the two cleaned topics and land bronze.
+    #[default]
+    VideoEvents,
+    /// The two cleaned topics, whoever wrote them: land bronze.
+    Cleaned,
+}
+
+/// Settings of a processor.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What is read.
+    pub from: ReadFrom,
+    /// Partitions of a topic that has to be made.
+    pub partitions: u32,
+    /// The partitions to work on; `None`: all. Several processors can share a topic by partition.
+    pub only: Option<Vec<u32>>,
+    /// How much later a copy may be and still be a duplicate, by record timestamps; whole milliseconds.
+    pub dedupe_window: Duration,
+    /// The memory bound of the window, all partitions of the topic together: records remembered. About 60 bytes each.
+    pub dedupe_max_entries: usize,
+    /// Whose original bytes bronze keeps.
+    pub keep_payload: KeepPayload,
+    /// How long a commit stays open.
+    pub commit_interval: Duration,
+    /// Records after which a commit is closed before its time.
+    pub commit_records: usize,
+    /// About how many bytes are fetched, and cleaned as one batch.
+    pub fetch_bytes: usize,
+    /// Batches that wait for a sink before reading stops.
+    pub queue: usize,
+    /// Threads that read and clean; 0: as many as the machine has cores.
+    pub workers: usize,
+    /// Consumer group of the cleaned topics' progress.
+    pub group: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            from: ReadFrom::VideoEvents,
+            partitions: 4,
+            only: None,
+            dedupe_window: Duration::from_secs(600),
+            dedupe_max_entries: 8_000_000,
+            keep_payload: KeepPayload::Rejected,
+            commit_interval: Duration::from_secs(1),
+            commit_records: 250_000,
+            fetch_bytes: 1 << 20,
+            queue: 64,
+            workers: 0,
+            group: crate::names::GROUP.to_owned(),
+        }
+    }
+}
+
+impl Settings {
+    /// The window of one of `partitions` partitions. It depends on the topic, not on who works on which part of it.
+    pub(crate) fn window(&self, partitions: u32) -> Window {
+        let window_ms = i64::try_from(self.dedupe_window.as_millis()).unwrap_or(i64::MAX);
+        Window::new(window_ms, self.dedupe_max_entries / partitions.max(1) as usize)
+    }
+
+    /// Threads for this many lanes.
+    pub(crate) fn worker_count(&self, lanes: usize) -> usize {
+        let wanted = match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        wanted.clamp(1, lanes.max(1))
+    }
+}

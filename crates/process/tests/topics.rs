@@ -1,0 +1,210 @@
+//! From `video-events` to the two cleaned topics: every record once, with its reason and its source.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use streamreel_process::{Error, KeepPayload, Processor, Settings, Until, names};
+use streamreel_topic::Log;
+use support::*;
+
+#[test]
+fn every_record_comes_out_once_with_its_fate() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    feed(&*log, &dirty(20_000, 1));
+    let mut processor = Processor::open(log.clone(), None, settings()).unwrap();
+    let summary = run_to_end(&mut processor);
+    let expected = expected(&*log, 600_000);
+    assert_eq!(fates_in_topics(&*log), expected);
+    let mut by_fate: BTreeMap<&str, u64> = BTreeMap::new();
+    expected.values().for_each(|fate| *by_fate.entry(fate).or_default() += 1);
+    let counts = &summary.counts;
+    assert_eq!(counts.received, 20_000);
+    assert_eq!(counts.clean, by_fate.remove("clean").unwrap());
+    assert_eq!(counts.duplicates, by_fate.remove("duplicate").unwrap());
+    assert!(counts.duplicates > 500);
+    let rejected: BTreeMap<&str, u64> = counts.rejected.iter().map(|(k, v)| (k.as_str(), *v)).collect();
+    assert_eq!(rejected, by_fate);
+    assert_eq!(rejected.len(), streamreel_event::Reject::ALL.len(), "a reason without a record: {rejected:?}");
+    assert_eq!(counts.corrections["region"], counts.corrections["duration_s"]);
+    let json = serde_json::to_value(&summary).unwrap();
+    assert_eq!(json["received"], 20_000);
+}
+
+#[test]
+fn records_carry_their_source_and_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    let clean = event("u1", 1, START_MS, "");
+    let corrected = event("u1", 2, START_MS, r#","region":"nowhere","sequence":-1"#);
+    let records = [(&clean, false), (&clean, false), (&corrected, false), (&b"{".to_vec(), false), (&b"x".to_vec(), true)];
+    let records = records.map(|(payload, cut)| Record {
+        timestamp_ms: START_MS,
+        user: "u1".to_owned(),
+        payload: payload.clone(),
+        cut,
+    });
+    feed(&*log, &records);
+    let keep_all = Settings { keep_payload: KeepPayload::All, ..settings() };
+    run_to_end(&mut Processor::open(log.clone(), None, keep_all).unwrap());
+
+    let events = read(&*log, names::CLEAN_EVENTS);
+    assert_eq!(events.len(), 2);
+    let identity = log.identity(names::VIDEO_EVENTS).unwrap();
+    for (event, payload) in events.iter().zip([&clean, &corrected]) {
+        assert_eq!(event.key.as_deref(), Some(&b"u1"[..]));
+        assert_eq!(event.timestamp_ms, START_MS);
+        assert_eq!(event.text(names::SOURCE_LOG), identity);
+        assert_eq!(event.text(names::SOURCE_TOPIC), names::VIDEO_EVENTS);
+        assert_eq!(event.text(names::SOURCE_PARTITION), event.partition.to_string());
+        assert_eq!(event.text(names::SOURCE_TIMESTAMP), START_MS.to_string());
+        assert_eq!(event.headers[names::PAYLOAD], *payload);
+        let json: serde_json::Value = serde_json::from_slice(&event.value).unwrap();
+        assert_eq!(json["user_id"], "u1");
+        assert_eq!(json["timestamp"], "2026-01-01T00:00:00.000000Z");
+    }
+    assert!(!events[0].headers.contains_key(names::CORRECTIONS));
+    assert_eq!(events[1].text(names::CORRECTIONS), "sequence,region");
+
+    let dead = read(&*log, names::DEAD_LETTERS);
+    let reasons: Vec<(&str, i64)> = dead.iter().map(|d| (d.text(names::REASON), d.source_offset())).collect();
+    assert_eq!(reasons, [("duplicate", 1), ("not_json", 3), ("too_large", 4)]);
+    assert_eq!(dead[0].value, clean);
+    assert!(dead.iter().all(|d| d.headers.contains_key(names::DETAIL)), "{dead:?}");
+    assert!(dead[2].headers.contains_key(names::CUT));
+}
+
+/// The window is read again at every start: however often it stops, the same decisions.
+#[test]
+fn restarts_change_no_decision() {
+    let records = dirty(30_000, 7);
+    let window = Duration::from_secs(60);
+    let mut fates = Vec::new();
+    for pieces in [1, 13] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log_in(dir.path());
+        for some in records.chunks(records.len().div_ceil(pieces)) {
+            feed(&*log, some);
+            let settings = Settings { dedupe_window: window, ..settings() };
+            run_to_end(&mut Processor::open(log.clone(), None, settings).unwrap());
+        }
+        let expected = expected(&*log, 60_000);
+        assert_eq!(fates_in_topics(&*log), expected);
+        fates.push(expected);
+    }
+    assert_eq!(fates[0].len(), fates[1].len());
+}
+
+/// With the log longer than several blocks, a start reads only the part that counts.
+#[test]
+fn a_long_log_is_rebuilt_from_its_window_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    let records: Vec<Record> = (0..300_000u64)
+        .map(|i| {
+            let timestamp_ms = START_MS + i as i64 * 10;
+            let id = if i % 10 == 9 { i - 7 } else { i };
+            Record { timestamp_ms, user: "u1".to_owned(), payload: event("u1", id, START_MS, ""), cut: false }
+        })
+        .collect();
+    let settings = || Settings { dedupe_window: Duration::from_secs(60), fetch_bytes: 1 << 20, ..settings() };
+    feed(&*log, &records[..290_003]);
+    run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap());
+    feed(&*log, &records[290_003..]);
+    let summary = run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap());
+    let rebuilt = summary.rebuilt.iter().find(|rebuilt| rebuilt.next == 290_003).unwrap();
+    assert!(rebuilt.is_complete && rebuilt.from == 196_608, "{rebuilt:?}");
+    assert_eq!(rebuilt.records, 290_003 - 196_608);
+    assert_eq!((summary.counts.received, summary.counts.duplicates), (9_997, 1_000));
+    assert_eq!(fates_in_topics(&*log), expected(&*log, 60_000));
+}
+
+#[test]
+fn a_window_that_retention_took_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    feed(&*log, &dirty(5_000, 3));
+    run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap());
+    let retention = streamreel_topic::Retention { before_ms: Some(START_MS + 600_000), max_bytes: None, unless_unread_by: None };
+    assert!(log.retain(names::VIDEO_EVENTS, &retention).unwrap().records > 0);
+    feed(&*log, &dirty(5_000, 4));
+    let summary = run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap());
+    assert!(summary.rebuilt.iter().any(|rebuilt| !rebuilt.is_complete && rebuilt.from > 0), "{:?}", summary.rebuilt);
+    assert_eq!(summary.counts.received, 5_000);
+}
+
+#[test]
+fn records_that_retention_took_unprocessed_are_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    feed(&*log, &dirty(100, 3));
+    run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap());
+    feed(&*log, &dirty(5_000, 4));
+    let retention = streamreel_topic::Retention { before_ms: Some(START_MS + 600_000), max_bytes: None, unless_unread_by: None };
+    log.retain(names::VIDEO_EVENTS, &retention).unwrap();
+    let error = Processor::open(log.clone(), None, settings()).unwrap().run(Until::End, &NEVER, &|_| {}).unwrap_err();
+    assert!(matches!(error, Error::RetentionAhead { .. }), "{error}");
+}
+
+#[test]
+fn an_older_processor_is_fenced() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    feed(&*log, &dirty(3_000, 5));
+    let mut older = Processor::open(log.clone(), None, settings()).unwrap();
+    let mut newer = Processor::open(log.clone(), None, settings()).unwrap();
+    let error = older.run(Until::End, &NEVER, &|_| {}).unwrap_err();
+    assert!(matches!(error, Error::Fenced { .. }), "{error}");
+    run_to_end(&mut newer);
+    assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
+}
+
+#[test]
+fn processors_share_a_topic_by_partition() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    feed(&*log, &dirty(6_000, 6));
+    let of = |only: &[u32]| Settings { only: Some(only.to_vec()), ..settings() };
+    let mut one = Processor::open(log.clone(), None, of(&[0, 2])).unwrap();
+    let mut other = Processor::open(log.clone(), None, of(&[1])).unwrap();
+    let received = run_to_end(&mut one).counts.received + run_to_end(&mut other).counts.received;
+    assert_eq!(received, 6_000);
+    assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
+    let error = Processor::open(log.clone(), None, of(&[3])).err().unwrap();
+    assert!(matches!(error, Error::NoPartition { partition: 3, .. }), "{error}");
+}
+
+/// Following takes what comes, and a cancelled run finishes its open commit.
+#[test]
+fn follows_until_cancelled() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    let (cancel, received) = (AtomicBool::new(false), AtomicU64::new(0));
+    let slow_commits = Settings { commit_interval: Duration::from_millis(300), ..settings() };
+    let mut processor = Processor::open(log.clone(), None, slow_commits).unwrap();
+    let summary = std::thread::scope(|scope| {
+        let following = scope.spawn(|| {
+            let progress = |p: &streamreel_process::Progress| received.store(p.counts.received, Ordering::SeqCst);
+            processor.run(Until::Cancelled, &cancel, &progress).unwrap()
+        });
+        for seed in 0..3 {
+            feed(&*log, &dirty(500, seed));
+            let begun = Instant::now();
+            while received.load(Ordering::SeqCst) < (seed + 1) * 500 && begun.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        cancel.store(true, Ordering::SeqCst);
+        following.join().unwrap()
+    });
+    assert_eq!(summary.counts.received, 1_500);
+    // The window was kept: going on reads nothing again.
+    let again = run_to_end(&mut processor);
+    assert_eq!((again.counts.received, again.rebuilt.len()), (0, 0));
+    assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
+    let _: Arc<dyn Log> = log;
+}

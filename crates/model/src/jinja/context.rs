@@ -196,7 +196,7 @@ impl Object for Config {
             ("get" | "require", Some(value)) => Ok(value.clone()),
             ("get", None) => Ok(args.get(1).cloned().unwrap_or_else(|| Value::from(()))),
             ("require", None) => Err(invalid(format!("the model has no config `{key}`"))),
-            _ => Err(JinjaError::new(ErrorKind::UnknownMethod, format!("config.{method} is not supported; get and require are"))),
+            _ => Err(invalid(format!("config.{method} is not supported; get and require are"))),
         }
     }
 }

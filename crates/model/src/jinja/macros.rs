@@ -110,7 +110,7 @@ impl Object for Adapter {
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, JinjaError> {
         if method != "dispatch" {
             return Err(JinjaError::new(
-                ErrorKind::UnknownMethod,
+                ErrorKind::InvalidOperation,
                 format!("adapter.{method} is not supported; adapter.dispatch(name, project) is"),
             ));
         }

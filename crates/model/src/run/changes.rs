@@ -5,15 +5,15 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use datafusion::arrow::compute::concat_batches;
+use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
-use datafusion::common::TableReference;
 
 use super::sql::Origin;
 use crate::error::{Error, Place, Result};
-use crate::jinja::quoted;
 
-/// Name of the session's table of changed groups in the schema `silver`.
+/// The session's table of changed groups.
+const SCHEMA: &str = "silver";
 const TABLE: &str = "changed_groups";
 
 /// Changed groups, each once.
@@ -37,20 +37,28 @@ impl Groups {
         Ok(Self { rows, dates })
     }
 
-    /// Makes them `silver.changed_groups` of a session.
+    /// Makes them a table of a session, under the same name for every model.
     pub(super) fn register(&self, session: &SessionContext) -> Result<()> {
-        let failed = |error: datafusion::error::DataFusionError| Error::State(format!("registering silver.{TABLE}: {error}"));
-        let reference = TableReference::partial("silver", TABLE);
+        let failed = |error: datafusion::error::DataFusionError| Error::State(format!("registering {SCHEMA}.{TABLE}: {error}"));
+        let reference = TableReference::partial(SCHEMA, TABLE);
         session.deregister_table(reference.clone()).map_err(failed)?;
         let table = MemTable::try_new(self.rows.schema(), vec![vec![self.rows.clone()]]).map_err(failed)?;
         session.register_table(reference, Arc::new(table)).map_err(failed)?;
         Ok(())
     }
 
-    /// The distinct values of some of the columns, as keys of the rows to replace.
+    /// The distinct values of some of the columns.
     pub(super) async fn keys(&self, session: &SessionContext, columns: &[String]) -> Result<RecordBatch> {
-        let list: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
-        distinct(session, &format!("select distinct {} from silver.{TABLE}", list.join(", "))).await
+        let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let frame = session.read_batch(self.rows.clone()).and_then(|frame| frame.select_columns(&names)?.distinct());
+        let batches = match frame {
+            Ok(frame) => frame.collect().await,
+            Err(error) => Err(error),
+        };
+        let batches = batches.map_err(|error| Error::State(format!("reading the changed groups: {error}")))?;
+        let indices: Vec<usize> = names.iter().filter_map(|name| self.rows.schema().index_of(name).ok()).collect();
+        let schema = self.rows.schema().project(&indices).map_err(|error| Error::State(format!("reading the changed groups: {error}")))?;
+        concat_batches(&Arc::new(schema), &batches).map_err(|error| Error::State(format!("reading the changed groups: {error}")))
     }
 
     /// Whether nothing changed.

@@ -1,8 +1,11 @@
 //! Building one gold model: what is to be done, its rows, one commit.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use streamreel_lake::{CommitNote, Delete, TableId, TableSpec};
 
+use super::changes::Groups;
 use super::sql::Origin;
 use super::state::{Record, State};
 use super::types::{fit, table_schema};
@@ -44,7 +47,7 @@ pub(super) fn table_of(model: &Model) -> Result<TableId> {
 enum Decision {
     Unchanged,
     Full { redefined: bool },
-    Groups(Vec<String>),
+    Groups(Arc<Groups>),
 }
 
 /// Builds a model. Its table stands at a new version then, which nobody reads before it is published.
@@ -56,9 +59,9 @@ pub(super) async fn build(project: &Project, state: &mut State<'_>, model: &Mode
     let mut built = match decision {
         Decision::Unchanged => Built { action: Action::Unchanged, redefined: false, written: 0, rows: state.rows(&id).await? },
         Decision::Full { redefined } => full(state, model, &id, &full_sql, redefined).await?,
-        Decision::Groups(dates) => {
-            let sql = project.compile_model(model, Some(&dates))?;
-            match incremental(state, model, &id, &sql).await? {
+        Decision::Groups(groups) => {
+            let sql = project.compile_model(model, Some(&groups.dates))?;
+            match incremental(state, model, &id, &sql, &groups).await? {
                 Some(built) => built,
                 // Its columns are no longer those of the table.
                 None => full(state, model, &id, &full_sql, true).await?,
@@ -103,7 +106,7 @@ async fn decide(state: &mut State<'_>, model: &Model, id: &TableId, hash: &str, 
                 let found = format!("{}: changed_by has `{column}`", model.name);
                 return Err(Error::unsupported(&Place::new(&model.file, 0), found, known.join(", ")));
             }
-            Ok(Decision::Groups(groups.dates.clone()))
+            Ok(Decision::Groups(groups))
         }
     }
 }
@@ -133,9 +136,11 @@ async fn full(state: &mut State<'_>, model: &Model, id: &TableId, sql: &str, red
 }
 
 /// Replaces the changed groups; `None` when the table's columns are others than the query's.
-async fn incremental(state: &mut State<'_>, model: &Model, id: &TableId, sql: &str) -> Result<Option<Built>> {
+async fn incremental(state: &mut State<'_>, model: &Model, id: &TableId, sql: &str, groups: &Groups) -> Result<Option<Built>> {
     let at = Place::new(&model.file, 0);
     let origin = Origin { node: &model.name, at: &at };
+    let keys = groups.keys(state.session(), &model.config.changed_by).await?;
+    groups.register(state.session())?;
     let frame = origin.plan(state.session(), sql).await?;
     let schema = table_schema(frame.schema().as_arrow()).map_err(|detail| origin.refused(sql, detail))?;
     let Some(mut table) = state.table(id).await? else { return Ok(None) };
@@ -149,15 +154,14 @@ async fn incremental(state: &mut State<'_>, model: &Model, id: &TableId, sql: &s
             return Err(origin.refused(sql, format!("changed_by has `{column}`, which the model does not select")));
         }
     }
-    let (keys, dates) = state.keys(&model.config.changed_by).await?;
     let by_day = table.partition_by().first().is_some_and(|column| column == "view_date")
         && model.config.changed_by.iter().any(|column| column == "view_date");
-    let groups = keys.num_rows();
+    let count = keys.num_rows();
     let written = write(&origin, sql, frame, table.writer(), &schema).await?;
     let rows = written.rows;
-    let delete = Delete::Keys { keys, partitions: by_day.then_some(dates), window: None };
+    let delete = Delete::Keys { keys, partitions: by_day.then(|| groups.dates.clone()), window: None };
     state.commit(&mut table, delete, written, CommitNote::new("build")).await?;
-    Ok(Some(Built { action: Action::Incremental { groups }, redefined: false, written: rows, rows: 0 }))
+    Ok(Some(Built { action: Action::Incremental { groups: count }, redefined: false, written: rows, rows: 0 }))
 }
 
 /// Streams a query into files of a table.

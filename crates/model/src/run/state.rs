@@ -1,9 +1,9 @@
 //! What is published, what is being built, and the session that reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow_array::RecordBatch;
 use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -41,9 +41,8 @@ pub(super) struct State<'a> {
     published_records: BTreeMap<TableId, Record>,
     published_digest: String,
     records: BTreeMap<TableId, Record>,
-    /// Changed groups by the silver build before them, and the one that the session has.
-    changes: BTreeMap<String, Option<Groups>>,
-    registered: Option<String>,
+    /// Changed groups by the silver build before them.
+    changes: BTreeMap<String, Option<Arc<Groups>>>,
     build_id: String,
 }
 
@@ -78,7 +77,6 @@ impl<'a> State<'a> {
             published_digest,
             records,
             changes: BTreeMap::new(),
-            registered: None,
             build_id: uuid::Uuid::now_v7().to_string(),
         };
         state.silver_builds = state.read_silver_builds().await?;
@@ -171,29 +169,16 @@ impl<'a> State<'a> {
     }
 
     /// The groups that silver builds after `silver_build` touched; `None` when that build is not known any more.
-    pub(super) async fn changed_since(&mut self, silver_build: &str) -> Result<Option<Groups>> {
-        if !self.changes.contains_key(silver_build) {
-            let groups = match self.silver_builds.iter().position(|id| id == silver_build) {
-                None => None,
-                Some(at) => Some(Groups::read(&self.session, &self.silver_builds[at + 1..]).await?),
-            };
-            self.changes.insert(silver_build.to_owned(), groups);
+    pub(super) async fn changed_since(&mut self, silver_build: &str) -> Result<Option<Arc<Groups>>> {
+        if let Some(known) = self.changes.get(silver_build) {
+            return Ok(known.clone());
         }
-        let groups = self.changes.get(silver_build).cloned().flatten();
-        if let Some(groups) = &groups
-            && self.registered.as_deref() != Some(silver_build)
-        {
-            groups.register(&self.session)?;
-            self.registered = Some(silver_build.to_owned());
-        }
+        let groups = match self.silver_builds.iter().position(|id| id == silver_build) {
+            None => None,
+            Some(at) => Some(Arc::new(Groups::read(&self.session, &self.silver_builds[at + 1..]).await?)),
+        };
+        self.changes.insert(silver_build.to_owned(), groups.clone());
         Ok(groups)
-    }
-
-    /// The groups that the session has: their distinct values in some columns, and their dates.
-    pub(super) async fn keys(&self, columns: &[String]) -> Result<(RecordBatch, Vec<String>)> {
-        let groups = self.registered.as_ref().and_then(|base| self.changes.get(base)).and_then(Option::as_ref);
-        let groups = groups.ok_or_else(|| Error::State("the session has no changed groups".to_owned()))?;
-        Ok((groups.keys(&self.session, columns).await?, groups.dates.clone()))
     }
 
     /// A gold table at its newest version.

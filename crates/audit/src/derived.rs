@@ -1,0 +1,162 @@
+//! Silver against bronze, gold against silver: two queries an equation.
+
+use datafusion::execution::context::SessionContext;
+
+use crate::rows::number;
+use crate::{Error, Report};
+
+/// What must be equal: layer, and for each side what it is and how it is computed.
+struct Law {
+    layer: &'static str,
+    left: (&'static str, &'static str),
+    right: (&'static str, &'static str),
+}
+
+const fn law(layer: &'static str, left: (&'static str, &'static str), right: (&'static str, &'static str)) -> Law {
+    Law { layer, left, right }
+}
+
+/// Seconds that segments cover, each counted as often as it was played.
+const COVERED: &str = "select cast(sum(greatest(ceil(end_s - 0.5) - ceil(start_s - 0.5), 0)) as bigint) from silver.watched_segments";
+
+/// Every law, in the order of the flow.
+const LAWS: &[Law] = &[
+    law(
+        "silver",
+        ("clean records of bronze", "select count(*) from bronze.events where outcome = 'clean'"),
+        (
+            "enriched events + late duplicates",
+            "select cast(count(*) + coalesce(sum(late_duplicates), 0) as bigint) from silver.enriched_events",
+        ),
+    ),
+    law(
+        "silver",
+        ("enriched events", "select count(*) from silver.enriched_events"),
+        (
+            "records that they come from",
+            "select count(*) from (select distinct source_log, source_topic, source_partition, source_offset from silver.enriched_events)",
+        ),
+    ),
+    law(
+        "silver",
+        ("enriched events", "select count(*) from silver.enriched_events"),
+        ("events of all views and sessions", "select cast(sum(events) as bigint) from silver.view_spans"),
+    ),
+    law(
+        "silver",
+        ("views and sessions", "select count(*) from silver.view_spans"),
+        (
+            "views + sessions without a play",
+            "select (select count(*) from silver.views) + (select count(*) from silver.view_spans where not has_play)",
+        ),
+    ),
+    law(
+        "silver",
+        ("views", "select count(*) from silver.views"),
+        ("ids of views", "select count(*) from (select distinct view_id from silver.views)"),
+    ),
+    law(
+        "silver",
+        ("segments that ended", "select cast(sum(segments_ended) as bigint) from silver.views"),
+        (
+            "credited + dropped by name",
+            "select (select count(*) from silver.watched_segments) + coalesce((select cast(sum(too_short \
+             + begins_beyond_duration + open_plays_dropped) as bigint) from silver.views), 0)",
+        ),
+    ),
+    law(
+        "silver",
+        (
+            "watch time of views, us",
+            "select cast(sum(cast(watch_time_s as decimal(28, 9))) * 1000000 as bigint) from silver.views",
+        ),
+        (
+            "length of segments, us",
+            "select cast(sum(cast(end_s - start_s as decimal(28, 9))) * 1000000 as bigint) from silver.watched_segments",
+        ),
+    ),
+    law(
+        "silver",
+        ("seeks of views", "select cast(sum(seeks) as bigint) from silver.views"),
+        (
+            "seeks",
+            "select count(*) from silver.seeks s where exists (select 1 from silver.views v where v.view_id = s.view_id)",
+        ),
+    ),
+    law(
+        "gold",
+        ("views of silver", "select count(*) from silver.views"),
+        ("viewer_retention", "select cast(sum(total_views) as bigint) from gold.viewer_retention"),
+    ),
+    law(
+        "gold",
+        ("views of silver", "select count(*) from silver.views"),
+        ("viewer_retention_by_region", "select cast(sum(total_views) as bigint) from gold.viewer_retention_by_region"),
+    ),
+    law(
+        "gold",
+        ("seconds played in silver", COVERED),
+        (
+            "retention_changes",
+            "select cast(-sum(cast(second_s as bigint) * plays_change) as bigint) from gold.retention_changes",
+        ),
+    ),
+    law(
+        "gold",
+        (
+            "seconds that began to be watched",
+            "select cast(sum(watched_change) as bigint) from gold.retention_changes where watched_change > 0",
+        ),
+        (
+            "seconds that ceased to be",
+            "select cast(-sum(watched_change) as bigint) from gold.retention_changes where watched_change < 0",
+        ),
+    ),
+    law(
+        "gold",
+        ("seconds played in silver", COVERED),
+        ("retention_curve", "select cast(sum(plays) as bigint) from gold.retention_curve"),
+    ),
+    law(
+        "gold",
+        ("exits of silver", "select count(exit_s) from silver.views"),
+        ("drop_off", "select cast(sum(exits) as bigint) from gold.drop_off"),
+    ),
+    law(
+        "gold",
+        ("pauses of silver", "select count(*) from silver.watched_segments where ended_by = 'pause'"),
+        ("drop_off", "select cast(sum(pauses) as bigint) from gold.drop_off"),
+    ),
+    law(
+        "gold",
+        ("views of silver", "select count(*) from silver.views"),
+        ("top_content, all", "select cast(sum(views) as bigint) from gold.top_content where period = 'all'"),
+    ),
+    law(
+        "gold",
+        ("views of silver", "select count(*) from silver.views"),
+        ("top_content, day by day", "select cast(sum(views) as bigint) from gold.top_content where period = 'day'"),
+    ),
+    law(
+        "gold",
+        (
+            "watch time of views, us",
+            "select cast(sum(cast(watch_time_s as decimal(28, 9))) * 1000000 as bigint) from silver.views",
+        ),
+        (
+            "regional_engagement, us",
+            "select cast(round(sum(cast(watch_time_s as decimal(28, 9))) * 1000000) as bigint) \
+             from gold.regional_engagement where hour_of_day is null",
+        ),
+    ),
+];
+
+/// Checks every law.
+pub(crate) async fn check(session: &SessionContext, report: &mut Report) -> Result<(), Error> {
+    for Law { layer, left, right } in LAWS {
+        let left_value = number(session, left.0, left.1).await?;
+        let right_value = number(session, right.0, right.1).await?;
+        report.add(layer, "", (left.0, left_value), (right.0, right_value));
+    }
+    Ok(())
+}

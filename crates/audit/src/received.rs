@@ -1,0 +1,137 @@
+//! The log against itself and against bronze, partition by partition.
+
+use std::collections::BTreeMap;
+
+use streamreel_lake::{Lake, Reading, Table, TableId};
+use streamreel_topic::Log;
+
+use crate::rows::numbers;
+use crate::{Error, Names, Report};
+
+/// What bronze has of a source partition.
+#[derive(Debug, Clone, Copy, Default)]
+struct Landed {
+    rows: i64,
+    offsets: i64,
+    first: i64,
+    last: i64,
+    clean: i64,
+    rejected: i64,
+    duplicates: i64,
+}
+
+/// How far bronze is, as its commits say: topic and partition -> next offset.
+type Positions = BTreeMap<(String, i32), i64>;
+
+/// Checks that what was received is in bronze once, and in one of the cleaned topics once.
+pub(crate) async fn check(lake: &Lake, log: Option<&dyn Log>, names: Names<'_>, report: &mut Report) -> Result<(), Error> {
+    let bronze = lake.open_table(&TableId::bronze("events")).await.map_err(Error::lake("opening bronze"))?;
+    let landed = match bronze {
+        Some(mut table) => {
+            let positions = positions(&mut table).await?;
+            let landed = landed(lake, &table).await?;
+            bronze_against_offsets(&positions, &landed, names, report);
+            landed
+        }
+        None => BTreeMap::new(),
+    };
+    if let Some(log) = log {
+        topics(log, names, &landed, report)?;
+    }
+    Ok(())
+}
+
+async fn positions(table: &mut Table) -> Result<Positions, Error> {
+    let transactions = table.transactions().await.map_err(Error::lake("reading bronze's offsets"))?;
+    let parsed = transactions.iter().filter_map(|(id, &next)| {
+        let mut parts = id.rsplitn(3, '/');
+        let partition = parts.next()?.parse().ok()?;
+        Some(((parts.next()?.to_owned(), partition), next))
+    });
+    Ok(parsed.collect())
+}
+
+async fn landed(lake: &Lake, table: &Table) -> Result<BTreeMap<i32, Landed>, Error> {
+    let versions = BTreeMap::from([(table.id().clone(), table.version())]);
+    let session = lake.session(&Reading::At(versions)).await.map_err(Error::lake("reading bronze"))?;
+    let outcome = |name: &str| format!("cast(sum(case when outcome = '{name}' then 1 else 0 end) as bigint)");
+    let sql = format!(
+        "select cast(source_partition as bigint), count(*), min(source_offset), max(source_offset), {}, {}, {} \
+         from bronze.events group by source_partition",
+        outcome("clean"),
+        outcome("rejected"),
+        outcome("duplicate")
+    );
+    let mut landed = BTreeMap::new();
+    for row in numbers(&session, "rows of bronze", &sql).await? {
+        let part = Landed {
+            rows: row[1],
+            offsets: 0,
+            first: row[2],
+            last: row[3],
+            clean: row[4],
+            rejected: row[5],
+            duplicates: row[6],
+        };
+        landed.insert(row[0] as i32, part);
+    }
+    let distinct = "select cast(source_partition as bigint), count(*) from \
+                    (select distinct source_log, source_topic, source_partition, source_offset from bronze.events) \
+                    group by source_partition";
+    for row in numbers(&session, "offsets in bronze", distinct).await? {
+        landed.entry(row[0] as i32).or_default().offsets = row[1];
+    }
+    Ok(landed)
+}
+
+/// Rows against the offsets that the commits cover. Landed from the cleaned topics, those are of two topics.
+fn bronze_against_offsets(positions: &Positions, landed: &BTreeMap<i32, Landed>, names: Names<'_>, report: &mut Report) {
+    let next = |topic: &str, partition: i32| positions.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
+    let mut partitions: Vec<i32> = positions.keys().map(|(_, p)| *p).chain(landed.keys().copied()).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    for partition in partitions {
+        let has = landed.get(&partition).copied().unwrap_or_default();
+        let scope = format!("partition {partition}");
+        let mut add = |left, right| report.add("bronze", scope.clone(), left, right);
+        let (raw, clean, dead) =
+            (next(names.received, partition), next(names.clean, partition), next(names.dead_letters, partition));
+        if clean + dead > 0 {
+            add(("offsets of both cleaned topics", clean + dead), ("rows", has.rows));
+            add(("offsets of the clean topic", clean), ("clean rows", has.clean));
+        } else {
+            add(("offsets covered by commits", raw), ("rows", has.rows));
+            add(("first offset", 0), ("least offset of a row", if has.rows == 0 { 0 } else { has.first }));
+            add(("offsets covered by commits", raw), ("greatest offset of a row + 1", if has.rows == 0 { 0 } else { has.last + 1 }));
+        }
+        add(("rows", has.rows), ("different source offsets", has.offsets));
+        add(("rows", has.rows), ("clean + rejected + duplicates", has.clean + has.rejected + has.duplicates));
+    }
+}
+
+/// What the processor has read against what it has written, and against bronze.
+fn topics(log: &dyn Log, names: Names<'_>, landed: &BTreeMap<i32, Landed>, report: &mut Report) -> Result<(), Error> {
+    let failed = Error::log("reading the topics");
+    let infos = log.topics().map_err(&failed)?;
+    let next = |topic: &str, partition: usize| {
+        let info = infos.iter().find(|info| info.name == topic);
+        info.and_then(|info| info.partitions.get(partition)).map_or(0, |p| p.next_offset)
+    };
+    let partitions = infos.iter().find(|info| info.name == names.received).map_or(0, |info| info.partitions.len());
+    for partition in 0..partitions {
+        let committed = log.committed(names.group, names.received, partition as u32).map_err(&failed)?;
+        // Nothing was cleaned here: the lake may still have been landed from topics that others cleaned.
+        let Some(committed) = committed else { continue };
+        let scope = format!("partition {partition}");
+        let (clean, dead) = (next(names.clean, partition), next(names.dead_letters, partition));
+        report.add("topics", scope.clone(), ("records processed", committed), ("clean + dead letters", clean + dead));
+        let has = landed.get(&(partition as i32)).copied().unwrap_or_default();
+        // The two sinks commit one after the other: they are compared where both stand at the same offset.
+        if has.rows == committed {
+            report.add("topics", scope.clone(), ("records of clean-events", clean), ("clean rows of bronze", has.clean));
+            let others = has.rejected + has.duplicates;
+            report.add("topics", scope, ("dead letters", dead), ("rejected + duplicate rows of bronze", others));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,375 @@
+//! The command line as the user types it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Where viewers stay, skip, replay and leave: from player events to exact retention, in one program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "streamreel",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    after_help = "Try it:\n  \
+        streamreel demo                                    a million simulated events, answered\n\n\
+        Your own log:\n  \
+        streamreel ingest events.ndjson.gz && streamreel process && streamreel build\n  \
+        streamreel query \"select * from gold.viewer_retention\""
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The folder with the log, the lake and the settings.
+    #[arg(long, global = true, value_name = "DIR", default_value = "./streamreel_data", env = "STREAMREEL_HOME")]
+    pub home: PathBuf,
+    /// The settings' file (default: streamreel.toml in the home, if there is one).
+    #[arg(long, global = true, value_name = "FILE", env = "STREAMREEL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// One setting, as `section.key=value`; may be repeated. `streamreel config` lists them.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+    /// The folder with video_metadata.csv and user_metadata.csv (default: metadata/ in the home).
+    #[arg(long, global = true, value_name = "DIR", env = "STREAMREEL_METADATA")]
+    pub metadata: Option<PathBuf>,
+    /// No progress, no remarks: results and errors only.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more of what is being done.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, as in process.commit_interval=2s")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Simulate, process, build, audit, and draw the four answers.
+    #[command(after_help = "Examples:\n  streamreel demo\n  streamreel demo --events 200000 --seed 7\n  \
+        streamreel --home /tmp/try demo --json\n\nIt begins anew in a home that it made itself, and refuses any other that holds data.")]
+    Demo(Demo),
+    /// Run everything until Ctrl-C: processor, builds, upkeep.
+    #[command(after_help = "Examples:\n  streamreel up\n  streamreel up --simulate 2000        with simulated viewers, 2,000 events a second\n  \
+        streamreel --set build.every=5m up\n\nMeanwhile, from other terminals: streamreel ingest ..., query ..., audit.")]
+    Up(Up),
+    /// Make up viewers and what their players report.
+    #[command(after_help = "Examples:\n  streamreel simulate --events 1M --dirt 0.05 --truth truth.json\n  \
+        streamreel simulate --events 10k --to events.ndjson\n  streamreel simulate --rate 500 --for 10m\n  \
+        streamreel simulate --events 1k --to - | head")]
+    Simulate(Simulate),
+    /// Append NDJSON events to the topic video-events.
+    #[command(after_help = "Examples:\n  streamreel ingest events.ndjson.gz\n  streamreel ingest day1.ndjson day2.ndjson.zst\n  \
+        zcat events.gz | streamreel ingest -\n\nEvery line that is not blank becomes one record, whatever is in it: `process` decides \
+        what it is worth.")]
+    Ingest(Ingest),
+    /// Clean and deduplicate video-events into clean-events, video-events.dlq and bronze.
+    #[command(after_help = "Examples:\n  streamreel process                          to the end of the topic, then exit\n  \
+        streamreel process --follow                 go on until Ctrl-C\n  streamreel process --commit-interval 5s\n  \
+        streamreel process --from clean             land bronze from the two cleaned topics")]
+    Process(Process),
+    /// Derive silver and gold from what is new in bronze, test, publish.
+    #[command(after_help = "Examples:\n  streamreel build\n  streamreel build --layer silver\n  streamreel build --select gold__top_content\n  \
+        streamreel build --select +gold__retention_curve --select tag:curves\n  streamreel build --full-refresh\n  \
+        streamreel build --project ./my_dbt_project")]
+    Build(Build),
+    /// Ask anything of all tables, in SQL.
+    #[command(after_help = "Examples:\n  streamreel query \"select * from gold.viewer_retention order by total_views desc limit 10\"\n  \
+        streamreel query --format csv \"select * from gold.top_content where period = 'all'\" > top.csv\n  \
+        streamreel query \"show tables\"\n  echo \"select count(*) from bronze.events\" | streamreel query -")]
+    Query(Query),
+    /// Prove the conservation law from what is stored: every equation with both sides.
+    #[command(after_help = "Examples:\n  streamreel audit\n  streamreel audit --json | jq '.equations[] | select(.holds | not)'\n\n\
+        Exit status 1 if an equation does not hold.")]
+    Audit,
+    /// Write gold tables as files for other tools.
+    #[command(after_help = "Examples:\n  streamreel export --format csv --to ./out\n  \
+        streamreel export --format parquet viewer_retention top_content\n  streamreel export --format hyper --to ./tableau\n\n\
+        hyper needs Python with the package tableauhyperapi (pip install tableauhyperapi).")]
+    Export(Export),
+    /// Look after the lake: compact files, remove old ones, list versions.
+    #[command(subcommand)]
+    Lake(Lake),
+    /// List the topics with their partitions, offsets and sizes.
+    #[command(after_help = "Examples:\n  streamreel topics\n  streamreel topics --json")]
+    Topics,
+    /// Show the settings that hold and where each came from.
+    #[command(after_help = "Examples:\n  streamreel config\n  streamreel config --defaults > ./streamreel_data/streamreel.toml\n  \
+        STREAMREEL_BUILD_EVERY=10m streamreel config")]
+    Config(Config),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Examples:\n  streamreel completions bash > /etc/bash_completion.d/streamreel\n  \
+        streamreel completions zsh > ~/.zfunc/_streamreel")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Records to simulate; k and M are understood.
+    #[arg(long, default_value = "1M", value_parser = count)]
+    pub events: u64,
+    /// What the simulated viewers do depends on this alone.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Share of the records that is dirt: rejects, duplicates, late ones.
+    #[arg(long, default_value_t = 0.05, value_parser = ratio)]
+    pub dirt: f64,
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Feed it with simulated viewers: records a second; k and M are understood.
+    #[arg(long, value_name = "RATE", value_parser = count)]
+    pub simulate: Option<u64>,
+    /// What the simulated viewers do depends on this alone.
+    #[arg(long, default_value_t = 1, requires = "simulate")]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "amount", required = true, multiple = false, args = ["events", "rate"])]
+pub struct Simulate {
+    /// Records in all; k and M are understood.
+    #[arg(long, value_parser = count)]
+    pub events: Option<u64>,
+    /// Records a second, in real time.
+    #[arg(long, value_parser = count, requires = "for_")]
+    pub rate: Option<u64>,
+    /// How long to go on with --rate, as 30s, 10m, 2h.
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration, requires = "rate")]
+    pub for_: Option<Duration>,
+    /// When the simulated time begins (RFC 3339); 2026-01-05T00:00:00Z by default, now with --rate.
+    #[arg(long, value_name = "TS", value_parser = timestamp_ms)]
+    pub start: Option<i64>,
+    /// Same seed, same bytes.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Viewers; by default as many as fit the number of records.
+    #[arg(long, value_parser = count)]
+    pub users: Option<u64>,
+    /// Titles; the sample catalogue by default, invented ones beyond it.
+    #[arg(long, value_parser = count)]
+    pub videos: Option<u64>,
+    /// Share of the records that is dirt beside the true events.
+    #[arg(long, default_value_t = 0.0, value_parser = ratio)]
+    pub dirt: f64,
+    /// Share of the true events that is lost on the way.
+    #[arg(long, default_value_t = 0.0, value_parser = ratio)]
+    pub loss: f64,
+    /// Where to: the home's `topic`, a file (.gz and .zst compress), or - for stdout.
+    #[arg(long, default_value = "topic", value_name = "topic|FILE|-")]
+    pub to: String,
+    /// Write what is true of these events to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Ingest {
+    /// NDJSON files, plain, .gz or .zst; - for stdin.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Process {
+    /// Go on at the end of the topic, until Ctrl-C.
+    #[arg(long)]
+    pub follow: bool,
+    /// What to land bronze from.
+    #[arg(long, value_enum, default_value_t = From::Raw)]
+    pub from: From,
+    /// How often outputs and offsets are committed together, as 1s, 500ms.
+    #[arg(long, value_name = "DURATION")]
+    pub commit_interval: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum From {
+    /// The topic video-events.
+    Raw,
+    /// The topics clean-events and video-events.dlq.
+    Clean,
+}
+
+#[derive(Debug, Args, Default)]
+pub struct Build {
+    /// Only this layer.
+    #[arg(long, value_enum)]
+    pub layer: Option<Layer>,
+    /// Only these models of gold: a name, +name (and what it needs), name+ (and what needs it), tag:NAME.
+    #[arg(long, value_name = "MODEL")]
+    pub select: Vec<String>,
+    /// Derive everything again from the beginning.
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// A dbt project instead of the one in this program.
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// Wait for a build that is under way instead of refusing.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Layer {
+    /// Views and segments.
+    Silver,
+    /// The models.
+    Gold,
+}
+
+#[derive(Debug, Args)]
+pub struct Query {
+    /// The statement; - reads it from stdin.
+    #[arg(value_name = "SQL")]
+    pub sql: String,
+    /// How to print the rows; --json is the same as --format json.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Read the newest state of every table instead of the last published build.
+    #[arg(long)]
+    pub latest: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// With a header.
+    Csv,
+    /// One array of objects.
+    Json,
+    /// One object a line.
+    Ndjson,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Gold tables, with or without `gold.`; all of them by default.
+    #[arg(value_name = "TABLE")]
+    pub tables: Vec<String>,
+    /// The kind of file.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+    pub format: ExportFormat,
+    /// The folder to write to.
+    #[arg(long, value_name = "DIR", default_value = "./export")]
+    pub to: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Text with a header.
+    Csv,
+    /// Columnar, zstd.
+    Parquet,
+    /// Tableau extracts.
+    Hyper,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Lake {
+    /// Join small files of closed partitions into large ones, and write checkpoints.
+    #[command(after_help = "Examples:\n  streamreel lake optimize\n  streamreel lake optimize bronze.events")]
+    Optimize {
+        /// Tables as layer.name; all by default.
+        tables: Vec<String>,
+    },
+    /// Remove files that no kept version needs. The published build is always kept.
+    #[command(after_help = "Examples:\n  streamreel lake vacuum --dry-run\n  streamreel lake vacuum --retention 24h silver.views")]
+    Vacuum {
+        /// Tables as layer.name; all by default.
+        tables: Vec<String>,
+        /// Files younger than this stay, as 24h, 7d (default: upkeep.vacuum_retention).
+        #[arg(long, value_parser = humantime::parse_duration)]
+        retention: Option<Duration>,
+        /// Say what would go; remove nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List a table's versions, newest first.
+    #[command(after_help = "Examples:\n  streamreel lake history gold.builds\n  streamreel lake history bronze.events --limit 5")]
+    History {
+        /// The table, as layer.name.
+        table: String,
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Config {
+    /// Print the file of all defaults, with what each setting means.
+    #[arg(long)]
+    pub defaults: bool,
+}
+
+/// `1000`, `10k`, `1M`, `1_000_000`.
+fn count(text: &str) -> Result<u64, String> {
+    let plain: String = text.chars().filter(|c| *c != '_').collect();
+    let (digits, unit) = match plain.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1_000),
+        None => plain.strip_suffix(['m', 'M']).map_or((plain.as_str(), 1), |digits| (digits, 1_000_000)),
+    };
+    let number: u64 = digits.parse().map_err(|_| "expected a number, as 1000, 10k or 1M".to_owned())?;
+    match number.checked_mul(unit) {
+        Some(0) => Err("must be at least 1".to_owned()),
+        Some(count) => Ok(count),
+        None => Err("too large".to_owned()),
+    }
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio: f64 = text.parse().map_err(|_| "expected a number, as 0.05".to_owned())?;
+    if (0.0..1.0).contains(&ratio) { Ok(ratio) } else { Err("must be at least 0 and below 1".to_owned()) }
+}
+
+fn timestamp_ms(text: &str) -> Result<i64, String> {
+    let parsed = chrono::DateTime::parse_from_rfc3339(text);
+    parsed.map(|t| t.timestamp_millis()).map_err(|e| format!("{e}; expected RFC 3339, as 2026-01-05T00:00:00Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn counts() {
+        let cases = [("7", Some(7)), ("10k", Some(10_000)), ("1M", Some(1_000_000)), ("1_000", Some(1_000)), ("0", None), ("x", None)];
+        for (text, expected) in cases {
+            assert_eq!(count(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_use_is_status_2() {
+        for args in [&["simulate"][..], &["nonsense"], &["simulate", "--rate", "5"], &["query"], &["--set", "x", "config"]] {
+            let error = Cli::try_parse_from(std::iter::once("streamreel").chain(args.iter().copied())).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{args:?}");
+        }
+    }
+}

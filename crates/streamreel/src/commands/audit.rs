@@ -1,0 +1,76 @@
+//! `audit`: every equation of the conservation law, both sides.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use streamreel_audit::{Equation, Names, Report, audit};
+use streamreel_lake::Lake;
+use streamreel_process::names;
+use streamreel_topic::Log;
+
+use crate::draw::{fit, thousands};
+use crate::failure::{Failure, Outcome};
+use crate::home::{Home, runtime};
+
+/// A report with its verdict.
+#[derive(Serialize)]
+pub struct Verdict {
+    holds: bool,
+    #[serde(flatten)]
+    report: Report,
+}
+
+/// Audits the home.
+pub fn run(home: &Home) -> Outcome {
+    let lake = home.lake_to_read()?;
+    let verdict = runtime()?.block_on(once(home, &lake))?;
+    home.printer.result(&verdict, text)?;
+    if verdict.report.equations.is_empty() {
+        return Err(Failure::Failed(anyhow::anyhow!("there is nothing to audit yet: run `streamreel process` first")));
+    }
+    if verdict.holds { Ok(()) } else { Err(Failure::Negative) }
+}
+
+/// One audit. The log is part of it where there is one.
+pub async fn once(home: &Home, lake: &Lake) -> Outcome<Verdict> {
+    let names = Names {
+        received: names::VIDEO_EVENTS,
+        clean: names::CLEAN_EVENTS,
+        dead_letters: names::DEAD_LETTERS,
+        group: names::GROUP,
+    };
+    let log = if home.log_folder().is_dir() { Some(home.log_to_read()?) } else { None };
+    let report = audit(lake, log.as_ref().map(|log| log as &dyn Log), names).await?;
+    Ok(Verdict { holds: report.holds(), report })
+}
+
+impl Verdict {
+    /// Whether every equation holds.
+    pub fn holds(&self) -> bool {
+        self.holds
+    }
+
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let all = self.report.equations.len();
+        let broken = self.report.equations.iter().filter(|e| !e.holds).count();
+        match broken {
+            0 => format!("all {all} equations hold"),
+            broken => format!("{broken} of {all} equations DO NOT HOLD"),
+        }
+    }
+}
+
+/// An audit for people.
+pub fn text(verdict: &Verdict) -> String {
+    let mut text = String::new();
+    for equation in &verdict.report.equations {
+        let Equation { layer, scope, left, right, holds } = equation;
+        let place = if scope.is_empty() { (*layer).to_owned() } else { format!("{layer} {scope}") };
+        let sign = if *holds { "=" } else { "≠" };
+        let _ = writeln!(text, "{} {:>13}  {}", fit(&place, 20), thousands(left.value), left.what);
+        let _ = writeln!(text, "{:>18} {sign} {:>13}  {}", "", thousands(right.value), right.what);
+    }
+    let _ = writeln!(text, "{}", verdict.line());
+    text
+}

@@ -1,0 +1,132 @@
+//! `build`: silver from what is new in bronze, then gold, then its tests; published if they pass.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+use streamreel_enrich as enrich;
+use streamreel_lake::Lake;
+use streamreel_model::{self as model, Project, Report};
+
+use crate::cli::{Build, Layer};
+use crate::draw::thousands;
+use crate::failure::{Failure, Outcome};
+use crate::home::{Home, build_lease, runtime};
+use crate::progress::Progress;
+use crate::stop::Stop;
+
+/// What a build did.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Bronze to silver; `None` if it was not asked for.
+    pub silver: Option<enrich::Summary>,
+    /// Silver to gold; `None` if it was not asked for.
+    pub gold: Option<Report>,
+}
+
+impl Summary {
+    /// Whether every test of severity error passed.
+    pub fn is_good(&self) -> bool {
+        self.gold.as_ref().is_none_or(|gold| gold.failures().next().is_none())
+    }
+}
+
+/// Builds.
+pub fn run(home: &Home, args: &Build) -> Outcome {
+    let stop = Stop::listen()?;
+    let lake = home.lake(home.settings.build.memory)?;
+    let summary = runtime()?.block_on(once(home, &lake, args, &stop))?;
+    home.printer.result(&summary, text)?;
+    if summary.is_good() { Ok(()) } else { Err(Failure::Negative) }
+}
+
+/// One build, under the lease.
+pub async fn once(home: &Home, lake: &Lake, args: &Build, stop: &Stop) -> Outcome<Summary> {
+    let project = load(args.project.as_deref())?;
+    let _lease = build_lease(lake, args.wait).await?;
+    let mut summary = Summary { silver: None, gold: None };
+    if args.layer != Some(Layer::Gold) {
+        summary.silver = Some(silver(home, lake, args.full_refresh, stop).await?);
+    }
+    if args.layer != Some(Layer::Silver) && !stop.wanted() {
+        summary.gold = Some(gold(home, lake, &project, args).await?);
+    }
+    Ok(summary)
+}
+
+fn load(folder: Option<&Path>) -> Outcome<Project> {
+    Ok(match folder {
+        Some(folder) => Project::load(folder)?,
+        None => Project::embedded()?,
+    })
+}
+
+async fn silver(home: &Home, lake: &Lake, full_refresh: bool, stop: &Stop) -> Outcome<enrich::Summary> {
+    let reading = Mutex::new(home.display.start("silver: read", "events", Some(0)));
+    let deriving = Mutex::new(None::<Progress>);
+    let show = |progress: enrich::Progress| {
+        // One thread reports at a time; a poisoned display is still a display.
+        let lock = |m: &Mutex<Progress>, done, total| {
+            let mut progress = m.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            progress.set_total(total);
+            progress.set(done);
+        };
+        match progress {
+            enrich::Progress::Reading(done, total) => lock(&reading, done, total),
+            enrich::Progress::Deriving(done, total) => {
+                let mut slot = deriving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let progress = slot.get_or_insert_with(|| home.display.start("silver: derive", "events", Some(total)));
+                progress.set(done);
+            }
+        }
+    };
+    Ok(enrich::build(lake, &home.silver_request(full_refresh, stop), &show).await?)
+}
+
+async fn gold(home: &Home, lake: &Lake, project: &Project, args: &Build) -> Outcome<Report> {
+    let progress = Arc::new(Mutex::new(home.display.start("gold", "steps", Some(0))));
+    let shown = Arc::clone(&progress);
+    let on_progress = move |step: &model::Progress| {
+        let mut progress = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match step {
+            model::Progress::Planned { steps } => progress.set_total(*steps as u64),
+            model::Progress::Started { step, name, what } => {
+                progress.set(*step as u64);
+                progress.say(format!("{what} {name}"));
+            }
+            model::Progress::Finished { step, .. } => progress.set(*step as u64 + 1),
+        }
+    };
+    let options = model::Options {
+        select: args.select.clone(),
+        full_refresh: args.full_refresh,
+        progress: Some(Arc::new(on_progress)),
+        ..model::Options::default()
+    };
+    Ok(model::run(lake, project, &options).await?)
+}
+
+/// A build for people.
+pub fn text(summary: &Summary) -> String {
+    let mut text = String::new();
+    match &summary.silver {
+        Some(silver) if silver.build_id.is_none() => text.push_str("silver  up to date\n"),
+        Some(silver) => {
+            let _ = writeln!(
+                text,
+                "silver  {} new events, {} of earlier views again: {} views, {} groups changed{}",
+                thousands(silver.new_events as i64),
+                thousands(silver.earlier_events as i64),
+                thousands(silver.views),
+                thousands(silver.changed_groups as i64),
+                if silver.full { " (all derived anew)" } else { "" }
+            );
+        }
+        None => {}
+    }
+    if let Some(gold) = &summary.gold {
+        let _ = write!(text, "{gold}");
+    }
+    text
+}

@@ -1,0 +1,121 @@
+//! `lake`: upkeep by hand, and the versions of a table.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+use streamreel_lake::{HistoryEntry, OptimizeReport, OptimizeScope, Table, TableId, VacuumReport};
+
+use crate::cli::Lake;
+use crate::draw::thousands;
+use crate::failure::{Failure, Outcome};
+use crate::home::{Home, build_lease, runtime};
+
+#[derive(Serialize)]
+struct Optimized {
+    table: String,
+    #[serde(flatten)]
+    report: OptimizeReport,
+}
+
+#[derive(Serialize)]
+struct Vacuumed {
+    table: String,
+    dry_run: bool,
+    files: Vec<String>,
+}
+
+/// Runs the upkeep verb.
+pub fn run(home: &Home, command: &Lake) -> Outcome {
+    runtime()?.block_on(async {
+        match command {
+            Lake::Optimize { tables } => optimize(home, tables).await,
+            Lake::Vacuum { tables, retention, dry_run } => {
+                vacuum(home, tables, retention.unwrap_or(home.settings.upkeep.vacuum_retention), *dry_run).await
+            }
+            Lake::History { table, limit } => history(home, table, *limit).await,
+        }
+    })
+}
+
+/// The tables named, or all.
+async fn tables(lake: &streamreel_lake::Lake, names: &[String]) -> Outcome<Vec<Table>> {
+    let ids = match names {
+        [] => lake.tables()?,
+        names => names.iter().map(|n| n.parse::<TableId>().map_err(Failure::usage)).collect::<Outcome<_>>()?,
+    };
+    let mut tables = Vec::new();
+    for id in ids {
+        let table = lake.open_table(&id).await?;
+        tables.push(table.ok_or_else(|| Failure::usage(format!("there is no table {id}; `show tables` lists them")))?);
+    }
+    Ok(tables)
+}
+
+async fn optimize(home: &Home, names: &[String]) -> Outcome {
+    let lake = home.lake(home.settings.build.memory)?;
+    let _lease = build_lease(&lake, true).await?;
+    let tables = tables(&lake, names).await?;
+    let mut progress = home.display.start("optimize", "tables", Some(tables.len() as u64));
+    let mut done = Vec::new();
+    for mut table in tables {
+        progress.say(table.id().to_string());
+        let report = table.optimize(OptimizeScope::Closed).await?;
+        table.checkpoint().await?;
+        done.push(Optimized { table: table.id().to_string(), report });
+        progress.set(done.len() as u64);
+    }
+    drop(progress);
+    home.printer.result(&done, |done| {
+        let line = |o: &Optimized| {
+            let OptimizeReport { files_removed, files_added, rows, .. } = o.report;
+            format!("{:<36} {files_removed:>6} files -> {files_added:>4}  {:>13} rows\n", o.table, thousands(rows as i64))
+        };
+        done.iter().map(line).collect()
+    })
+}
+
+async fn vacuum(home: &Home, names: &[String], retention: Duration, dry_run: bool) -> Outcome {
+    let lake = home.lake(home.settings.build.memory)?;
+    let _lease = build_lease(&lake, true).await?;
+    let mut done = Vec::new();
+    for mut table in tables(&lake, names).await? {
+        let keep = lake.kept_versions(table.id()).await?;
+        let VacuumReport { files } = table.vacuum(retention, &keep, dry_run).await?;
+        if !dry_run {
+            table.cleanup_log(retention, &keep).await?;
+        }
+        done.push(Vacuumed { table: table.id().to_string(), dry_run, files });
+    }
+    home.printer.result(&done, |done| {
+        let verb = if dry_run { "would be removed" } else { "removed" };
+        done.iter().map(|v| format!("{:<36} {:>6} files {verb}\n", v.table, v.files.len())).collect()
+    })
+}
+
+async fn history(home: &Home, name: &str, limit: usize) -> Outcome {
+    let lake = home.lake_to_read()?;
+    let mut found = tables(&lake, &[name.to_owned()]).await?;
+    let entries = found.remove(0).history(Some(limit)).await?;
+    home.printer.result(&entries, |entries| {
+        let mut text = format!("{:>7}  {:<20}  {:<10}  what\n", "version", "when", "operation");
+        for entry in entries {
+            let _ = writeln!(text, "{:>7}  {:<20}  {:<10}  {}", entry.version, when(entry), entry.operation, what(entry));
+        }
+        text
+    })
+}
+
+fn when(entry: &HistoryEntry) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(entry.timestamp_ms);
+    time.map_or_else(String::new, |t| t.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+fn what(entry: &HistoryEntry) -> String {
+    if !entry.offsets.is_empty() {
+        let ranges = entry.offsets.iter().map(|r| format!("{}/{}:{}..{}", r.topic, r.partition, r.from, r.next));
+        return ranges.collect::<Vec<_>>().join(" ");
+    }
+    let note = entry.note.as_ref();
+    note.map_or_else(String::new, |n| format!("{} {}", n.operation, n.build_id.as_deref().unwrap_or_default()))
+}

@@ -1,0 +1,46 @@
+//! One file a verb: wiring only.
+
+mod audit;
+mod build;
+mod completions;
+mod config;
+mod demo;
+mod export;
+mod ingest;
+mod lake;
+mod process;
+mod query;
+mod simulate;
+mod topics;
+mod up;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Outcome;
+use crate::home::Home;
+
+/// Runs the verb.
+pub fn run(cli: Cli) -> Outcome {
+    let flags = match &cli.command {
+        Command::Process(args) => process::flags(args),
+        _ => Vec::new(),
+    };
+    if let Command::Completions { shell } = cli.command {
+        return completions::run(shell);
+    }
+    let home = Home::new(&cli.global, flags)?;
+    match cli.command {
+        Command::Demo(args) => demo::run(&home, &args),
+        Command::Up(args) => up::run(&home, &args),
+        Command::Simulate(args) => simulate::run(&home, &args),
+        Command::Ingest(args) => ingest::run(&home, &args),
+        Command::Process(args) => process::run(&home, &args),
+        Command::Build(args) => build::run(&home, &args),
+        Command::Query(args) => query::run(&home, &args),
+        Command::Audit => audit::run(&home),
+        Command::Export(args) => export::run(&home, &args),
+        Command::Lake(command) => lake::run(&home, &command),
+        Command::Topics => topics::run(&home),
+        Command::Config(args) => config::run(&home, &args),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}

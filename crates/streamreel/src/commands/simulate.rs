@@ -1,0 +1,196 @@
+//! `simulate`: made-up viewers into the topic, a file or stdout; and the truth about them.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::Serialize;
+use streamreel_simulate::{Batch, Catalogue, DEFAULT_START_MS, Pace, Players, Settings, Simulator, Truth};
+
+use crate::cli::Simulate;
+use crate::clock;
+use crate::draw::thousands;
+use crate::failure::Outcome;
+use crate::feed::Feed;
+use crate::home::Home;
+use crate::stop::Stop;
+use crate::titles;
+
+const BATCH_RECORDS: usize = 8192;
+const DAYS: u32 = 7;
+/// How often a simulation in real time sends what is due.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What a simulation did.
+#[derive(Serialize)]
+pub struct Summary {
+    /// Records sent.
+    pub records: u64,
+    /// Events that happened; those lost among them.
+    pub true_events: u64,
+    /// Views that happened.
+    pub views: u64,
+    /// Planted rejects, all reasons.
+    pub rejects: u64,
+    /// Planted copies.
+    pub duplicates: u64,
+}
+
+/// Where records go.
+pub enum Sink {
+    /// The home's topic.
+    Topic(Feed),
+    /// A file or stdout, a line a record.
+    Lines(Box<dyn Write>),
+}
+
+impl Sink {
+    fn open(home: &Home, to: &str) -> Outcome<Self> {
+        Ok(match to {
+            "topic" => Sink::Topic(Feed::new(&home.log()?, home.settings.log.partitions)?),
+            "-" => Sink::Lines(Box::new(BufWriter::new(io::stdout()))),
+            path => Sink::Lines(file(Path::new(path))?),
+        })
+    }
+
+    /// Sends a batch on.
+    pub fn write(&mut self, batch: &Batch) -> Outcome {
+        for i in 0..batch.len() {
+            match self {
+                Sink::Topic(feed) => feed.push(batch.arrival_ms(i), batch.key(i), batch.payload(i), None)?,
+                Sink::Lines(out) => {
+                    out.write_all(batch.payload(i))?;
+                    out.write_all(b"\n")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what was sent safe.
+    pub fn flush(&mut self) -> Outcome {
+        match self {
+            Sink::Topic(feed) => feed.commit(),
+            Sink::Lines(out) => Ok(out.flush()?),
+        }
+    }
+}
+
+fn file(path: &Path) -> Outcome<Box<dyn Write>> {
+    let file = File::create(path).with_context(|| format!("can't write {}", path.display()))?;
+    let file = BufWriter::new(file);
+    Ok(match path.extension().and_then(|e| e.to_str()) {
+        Some("gz") => Box::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast())),
+        Some("zst") => Box::new(zstd::Encoder::new(file, 1)?.auto_finish()),
+        _ => Box::new(file),
+    })
+}
+
+/// Simulates.
+pub fn run(home: &Home, args: &Simulate) -> Outcome {
+    let stop = Stop::listen()?;
+    let pace = match (args.events, args.rate) {
+        (Some(records), _) => Pace::Records { records, days: DAYS },
+        (None, rate) => Pace::Rate { per_s: rate.unwrap_or(1) as f64, for_ms: args.for_.map(|d| d.as_millis() as i64) },
+    };
+    let start_ms = args.start.unwrap_or_else(|| if args.rate.is_some() { clock::now_ms() } else { DEFAULT_START_MS });
+    let settings = Settings {
+        pace,
+        start_ms,
+        seed: args.seed,
+        users: args.users,
+        videos: args.videos.map(|videos| u32::try_from(videos).unwrap_or(u32::MAX)),
+        dirt_ratio: args.dirt,
+        loss_ratio: args.loss,
+        players: Players::All,
+    };
+    let mut simulator = Simulator::new(&settings, &Catalogue::sample()?)?;
+    titles::keep(&home.metadata, &simulator.titles())?;
+    let mut sink = Sink::open(home, &args.to)?;
+    match pace {
+        Pace::Records { records, .. } => all(home, &mut simulator, &mut sink, records, &stop)?,
+        Pace::Rate { .. } => in_time(&mut simulator, &mut sink, start_ms, args.for_, &stop)?,
+    }
+    sink.flush()?;
+    // The encoder of a compressed file writes its end when it is dropped.
+    drop(sink);
+    let truth = simulator.truth();
+    if let Some(path) = &args.truth {
+        write_truth(path, &truth)?;
+    }
+    report(home, &args.to, &truth)
+}
+
+/// Everything, as fast as it goes.
+pub fn all(home: &Home, simulator: &mut Simulator, sink: &mut Sink, records: u64, stop: &Stop) -> Outcome {
+    let mut progress = home.display.start("simulate", "records", Some(records));
+    let mut batch = Batch::with_capacity(BATCH_RECORDS);
+    while !stop.wanted() && simulator.next_batch(&mut batch) {
+        sink.write(&batch)?;
+        progress.set(simulator.records());
+    }
+    Ok(())
+}
+
+/// Each record when it is due, until `duration` is over or a stop is wanted; then what had happened by then arrives.
+pub fn in_time(
+    simulator: &mut Simulator,
+    sink: &mut Sink,
+    start_ms: i64,
+    duration: Option<Duration>,
+    stop: &Stop,
+) -> Outcome {
+    let began = Instant::now();
+    let mut batch = Batch::with_capacity(BATCH_RECORDS);
+    let over = |elapsed: Duration| duration.is_some_and(|d| elapsed >= d);
+    while !over(began.elapsed()) {
+        let due_ms = start_ms + began.elapsed().as_millis() as i64;
+        while simulator.advance(due_ms, &mut batch) {
+            sink.write(&batch)?;
+        }
+        sink.flush()?;
+        if !stop.sleep(TICK) {
+            break;
+        }
+    }
+    simulator.stop_at(start_ms + began.elapsed().as_millis() as i64);
+    while simulator.next_batch(&mut batch) {
+        sink.write(&batch)?;
+    }
+    Ok(())
+}
+
+fn write_truth(path: &Path, truth: &Truth) -> Outcome {
+    let file = File::create(path).with_context(|| format!("can't write {}", path.display()))?;
+    let mut file = BufWriter::new(file);
+    serde_json::to_writer(&mut file, truth).map_err(io::Error::from)?;
+    file.flush()?;
+    Ok(())
+}
+
+fn report(home: &Home, to: &str, truth: &Truth) -> Outcome {
+    let summary = Summary {
+        records: truth.records,
+        true_events: truth.true_events,
+        views: truth.views,
+        rejects: truth.rejects.values().sum(),
+        duplicates: truth.duplicates.near + truth.duplicates.far,
+    };
+    let text = |s: &Summary| {
+        format!(
+            "{} records of {} views: {} true events, {} rejects and {} copies planted\n",
+            thousands(s.records as i64),
+            thousands(s.views as i64),
+            thousands(s.true_events as i64),
+            thousands(s.rejects as i64),
+            thousands(s.duplicates as i64)
+        )
+    };
+    if to == "-" {
+        home.printer.remark(text(&summary).trim_end());
+        return Ok(());
+    }
+    home.printer.result(&summary, text)
+}

@@ -1,0 +1,216 @@
+//! The four layers of text, laid over each other key by key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Value;
+
+use super::{ConfigError, DEFAULTS, Settings};
+
+/// Environment variables of settings are `STREAMREEL_<SECTION>_<KEY>`; these begin alike and are no settings.
+const NOT_SETTINGS: [&str; 3] = ["STREAMREEL_HOME", "STREAMREEL_CONFIG", "STREAMREEL_METADATA"];
+const ENV_PREFIX: &str = "STREAMREEL_";
+/// A key further than this (Jaro-Winkler similarity, 0..1) from what was typed is no helpful suggestion.
+const LIKE_ENOUGH: f64 = 0.7;
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The embedded defaults.
+    Default,
+    /// A configuration file.
+    File(PathBuf),
+    /// An environment variable, by name.
+    Environment(String),
+    /// A flag, as typed.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => write!(f, "default"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Environment(name) => write!(f, "environment {name}"),
+            Origin::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// What to lay over the defaults.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// A configuration file that must exist.
+    pub file: Option<PathBuf>,
+    /// Environment variables, all of them.
+    pub environment: Vec<(String, String)>,
+    /// (flag as typed, key, value).
+    pub flags: Vec<(String, String, String)>,
+}
+
+/// The settings that hold, and where each came from.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// Typed values.
+    pub settings: Settings,
+    /// `section.key` -> (value as TOML, origin), in the order of the defaults' sections.
+    pub values: BTreeMap<String, (Value, Origin)>,
+}
+
+/// Lays file, environment and flags over the defaults.
+///
+/// # Errors
+/// An unreadable file, text that is no TOML, an unknown key, a value of the wrong kind: [`ConfigError`], naming the layer.
+pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigError> {
+    let mut values = BTreeMap::new();
+    for (key, value) in flatten(&parse(DEFAULTS, &Origin::Default)?) {
+        values.insert(key, (value, Origin::Default));
+    }
+    if let Some(path) = &sources.file {
+        let origin = Origin::File(path.clone());
+        let text = read(path)?;
+        for (key, value) in flatten(&parse(&text, &origin)?) {
+            lay(&mut values, key, value, origin.clone())?;
+        }
+    }
+    for (name, text) in &sources.environment {
+        if NOT_SETTINGS.contains(&name.as_str()) {
+            continue;
+        }
+        let Some(key) = name.strip_prefix(ENV_PREFIX) else { continue };
+        let key = key.to_ascii_lowercase().replacen('_', ".", 1);
+        lay_text(&mut values, key, text, Origin::Environment(name.clone()))?;
+    }
+    for (flag, key, text) in &sources.flags {
+        lay_text(&mut values, key.clone(), text, Origin::Flag(flag.clone()))?;
+    }
+    let settings = typed(&values)?;
+    Ok(Resolved { settings, values })
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn parse(text: &str, origin: &Origin) -> Result<toml::Table, ConfigError> {
+    text.parse().map_err(|source| ConfigError::Parse { origin: origin.clone(), source: Box::new(source) })
+}
+
+fn flatten(table: &toml::Table) -> Vec<(String, Value)> {
+    let mut flat = Vec::new();
+    for (section, value) in table {
+        match value {
+            Value::Table(keys) => flat.extend(keys.iter().map(|(k, v)| (format!("{section}.{k}"), v.clone()))),
+            other => flat.push((section.clone(), other.clone())),
+        }
+    }
+    flat
+}
+
+type Values = BTreeMap<String, (Value, Origin)>;
+
+/// Text from the environment or a flag takes the kind of the default.
+fn lay_text(values: &mut Values, key: String, text: &str, origin: Origin) -> Result<(), ConfigError> {
+    let value = match values.get(&key) {
+        Some((Value::Integer(_), _)) => text.parse().ok().map(Value::Integer),
+        Some((Value::Float(_), _)) => text.parse().ok().map(Value::Float),
+        Some((Value::Boolean(_), _)) => text.parse().ok().map(Value::Boolean),
+        _ => None,
+    };
+    lay(values, key, value.unwrap_or_else(|| Value::String(text.to_owned())), origin)
+}
+
+fn lay(values: &mut Values, key: String, value: Value, origin: Origin) -> Result<(), ConfigError> {
+    let Some((default, _)) = values.get(&key) else {
+        return Err(ConfigError::UnknownKey { nearest: nearest(values, &key), origin, key });
+    };
+    let value = match (default, value) {
+        (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+        (_, value) => value,
+    };
+    if default.same_type(&value) {
+        values.insert(key, (value, origin));
+        return Ok(());
+    }
+    let problem = format!("is {} but must be {}, like {default}", value.type_str(), default.type_str());
+    Err(ConfigError::BadValue { origin, key, problem })
+}
+
+fn nearest(values: &Values, key: &str) -> Option<String> {
+    values
+        .keys()
+        .map(|known| (strsim::jaro_winkler(known, key), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity >= LIKE_ENOUGH)
+        .map(|(_, known)| known.clone())
+}
+
+/// Every value on its own first, so that an error names the key and the layer that gave it.
+fn typed(values: &Values) -> Result<Settings, ConfigError> {
+    let mut table = parse(DEFAULTS, &Origin::Default)?;
+    for (key, (value, origin)) in values {
+        let Some((section, name)) = key.split_once('.') else { continue };
+        let Some(Value::Table(keys)) = table.get_mut(section) else { continue };
+        keys.insert(name.to_owned(), value.clone());
+        if *origin != Origin::Default {
+            Settings::deserialize(table.clone()).map_err(|error| ConfigError::BadValue {
+                origin: origin.clone(),
+                key: key.clone(),
+                problem: format!("= {value}: {}", error.message()),
+            })?;
+        }
+    }
+    Settings::deserialize(table).map_err(|source| ConfigError::Parse { origin: Origin::Default, source: Box::new(source) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(file: Option<&str>, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Resolved, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("streamreel.toml");
+        if let Some(text) = file {
+            std::fs::write(&path, text).unwrap();
+        }
+        resolve(&Sources {
+            file: file.map(|_| path),
+            environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            flags: flags.iter().map(|(k, v)| (format!("--set {k}={v}"), (*k).to_owned(), (*v).to_owned())).collect(),
+        })
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let file = "[process]\ncommit_interval = \"2s\"\ncommit_records = 7";
+        let cases: [(&[(&str, &str)], &[(&str, &str)], u64, &str); 3] = [
+            (&[], &[], 2, "streamreel.toml"),
+            (&[("STREAMREEL_PROCESS_COMMIT_INTERVAL", "3s")], &[], 3, "environment"),
+            (&[("STREAMREEL_PROCESS_COMMIT_INTERVAL", "3s")], &[("process.commit_interval", "4s")], 4, "flag"),
+        ];
+        for (environment, flags, seconds, origin) in cases {
+            let resolved = with(Some(file), environment, flags).unwrap();
+            assert_eq!(resolved.settings.process.commit_interval.as_secs(), seconds);
+            assert_eq!(resolved.settings.process.commit_records, 7);
+            assert!(resolved.values["process.commit_interval"].1.to_string().contains(origin));
+        }
+    }
+
+    #[test]
+    fn errors_name_layer_key_and_remedy() {
+        let cases: [(Option<&str>, &[(&str, &str)], &[(&str, &str)], &str); 6] = [
+            (Some("[proces]\ncommit_interval = 1"), &[], &[], "did you mean `process.commit_interval`"),
+            (None, &[("STREAMREEL_VIEW_GAPS", "1m")], &[], "did you mean `view.gap`"),
+            (None, &[], &[("view.gap", "soon")], "view.gap"),
+            (None, &[], &[("bronze.keep_payload", "some")], "rejected"),
+            (Some("[log]\npartitions = \"four\""), &[], &[], "must be integer"),
+            (Some("= 3"), &[], &[], "not valid TOML"),
+        ];
+        for (file, environment, flags, expected) in cases {
+            let error = with(file, environment, flags).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The typed settings. What each means stands beside its default, in `default.toml`.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+
+/// All settings, by section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Settings {
+    pub log: Log,
+    pub process: Process,
+    pub bronze: Bronze,
+    pub view: View,
+    pub build: Build,
+    pub upkeep: Upkeep,
+    pub query: Query,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Log {
+    pub partitions: u32,
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    pub retention_size: ByteSize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Process {
+    #[serde(with = "humantime_serde")]
+    pub commit_interval: Duration,
+    pub commit_records: usize,
+    #[serde(with = "humantime_serde")]
+    pub dedupe_window: Duration,
+    pub dedupe_max_entries: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Bronze {
+    pub keep_payload: KeepPayload,
+}
+
+/// Whose original bytes bronze keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeepPayload {
+    /// Of records that are not clean.
+    Rejected,
+    /// Of every record.
+    All,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct View {
+    #[serde(with = "humantime_serde")]
+    pub gap: Duration,
+    #[serde(with = "humantime_serde")]
+    pub max_unproven: Duration,
+    pub engaged_seconds: f64,
+    pub engaged_ratio: f64,
+    pub completion_ratio: f64,
+    pub open_play: OpenPlay,
+}
+
+/// Where a play ends that nothing closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "described in default.toml")]
+pub enum OpenPlay {
+    Evidence,
+    Elapsed,
+    Drop,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Build {
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+    pub memory: ByteSize,
+    pub spool_memory: ByteSize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Upkeep {
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+    #[serde(with = "humantime_serde")]
+    pub vacuum_retention: Duration,
+    pub optimize_target: ByteSize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Query {
+    pub memory: ByteSize,
+}

@@ -1,0 +1,59 @@
+//! How a command ends when it does not succeed.
+
+use std::fmt::Display;
+use std::io::ErrorKind;
+
+/// Why a command ended without success, and so with which status.
+#[derive(Debug)]
+pub enum Failure {
+    /// It was called wrongly (status 2).
+    Usage(String),
+    /// It was called rightly and failed (status 1).
+    Failed(anyhow::Error),
+    /// It did its work, and the answer is no: a failed audit, a failed test. All has been printed (status 1).
+    Negative,
+    /// Whoever read the output has left, as `head` does. No failure of ours (status 0).
+    ReaderLeft,
+}
+
+/// Result of a command.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A wrong use.
+    pub fn usage(message: impl Display) -> Self {
+        Failure::Usage(message.to_string())
+    }
+
+    /// The exit status.
+    pub fn status(&self) -> u8 {
+        match self {
+            Failure::ReaderLeft => 0,
+            Failure::Failed(_) | Failure::Negative => 1,
+            Failure::Usage(_) => 2,
+        }
+    }
+
+    /// Says on stderr what was wrong, cause by cause.
+    pub fn report(&self) {
+        match self {
+            Failure::Usage(message) => eprintln!("error: {message}"),
+            Failure::Failed(error) => eprintln!("error: {error:#}"),
+            Failure::Negative | Failure::ReaderLeft => {}
+        }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let broken_pipe = |e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe;
+        if error.downcast_ref().is_some_and(broken_pipe) {
+            return Failure::ReaderLeft;
+        }
+        if let Some(config) = error.downcast_ref::<crate::config::ConfigError>() {
+            return Failure::Usage(config.to_string());
+        }
+        Failure::Failed(error)
+    }
+}

@@ -1,0 +1,181 @@
+//! The home: a folder with the log, the lake, the metadata and the settings, and what a command needs to work in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamreel_enrich::Request;
+use streamreel_lake::{Lake, Settings as LakeSettings};
+use streamreel_process as process;
+use streamreel_topic::EmbeddedLog;
+use streamreel_viewing as viewing;
+
+use crate::cli::Global;
+use crate::config::{self, KeepPayload, OpenPlay, Resolved, Settings, Sources};
+use crate::failure::{Failure, Outcome};
+use crate::output::Printer;
+use crate::progress::Display;
+use crate::stop::Stop;
+use crate::clock;
+
+const CONFIG_FILE: &str = "streamreel.toml";
+/// Name of the lease that a build, and upkeep that a build must not meet, holds.
+const BUILD_LEASE: &str = "build";
+/// How long `--wait` waits for a build under way.
+pub const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// What a command works in and with.
+pub struct Home {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Folder of the metadata.
+    pub metadata: PathBuf,
+    /// The settings that hold.
+    pub settings: Settings,
+    /// Where each came from.
+    pub resolved: Resolved,
+    /// Where results go.
+    pub printer: Printer,
+    /// Where progress goes.
+    pub display: Display,
+}
+
+impl Home {
+    /// Resolves the settings; touches nothing. `flags` are (flag as typed, key, value) of the command's own.
+    ///
+    /// # Errors
+    /// A wrong configuration is a wrong use.
+    pub fn new(global: &Global, flags: Vec<(String, String, String)>) -> Outcome<Self> {
+        let folder = global.home.clone();
+        let in_home = folder.join(CONFIG_FILE);
+        let file = global.config.clone().or_else(|| in_home.is_file().then_some(in_home));
+        let set = global.set.iter().map(|(k, v)| (format!("--set {k}={v}"), k.clone(), v.clone()));
+        let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let sources = Sources { file, environment: environment.collect(), flags: set.chain(flags).collect() };
+        let resolved = config::resolve(&sources)?;
+        Ok(Self {
+            metadata: global.metadata.clone().unwrap_or_else(|| folder.join("metadata")),
+            folder,
+            settings: resolved.settings.clone(),
+            resolved,
+            printer: Printer::new(global),
+            display: Display::new(global.quiet),
+        })
+    }
+
+    /// The folder of the log.
+    pub fn log_folder(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// The folder of the lake.
+    pub fn lake_folder(&self) -> PathBuf {
+        self.folder.join("data_lake")
+    }
+
+    /// The log; made if it is not there.
+    pub fn log(&self) -> Outcome<EmbeddedLog> {
+        Ok(EmbeddedLog::open(self.log_folder())?)
+    }
+
+    /// The log for reading; it must be there.
+    pub fn log_to_read(&self) -> Outcome<EmbeddedLog> {
+        Ok(EmbeddedLog::open_read_only(self.log_folder())?)
+    }
+
+    /// The lake, with the memory of builds or of queries; made if it is not there.
+    pub fn lake(&self, memory: bytesize::ByteSize) -> Outcome<Lake> {
+        Ok(Lake::open_with(self.lake_folder(), self.lake_settings(memory))?)
+    }
+
+    /// The lake for reading; it must be there.
+    pub fn lake_to_read(&self) -> Outcome<Lake> {
+        Ok(Lake::open_read_only_with(self.lake_folder(), self.lake_settings(self.settings.query.memory))?)
+    }
+
+    fn lake_settings(&self, memory: bytesize::ByteSize) -> LakeSettings {
+        LakeSettings {
+            memory_bytes: usize::try_from(memory.as_u64()).unwrap_or(usize::MAX),
+            spill_dir: Some(self.scratch()),
+            target_file_bytes: self.settings.upkeep.optimize_target.as_u64(),
+            ..LakeSettings::default()
+        }
+    }
+
+    /// Temporary files of queries and builds.
+    fn scratch(&self) -> PathBuf {
+        self.folder.join("tmp")
+    }
+
+    /// What a processor works with.
+    pub fn process_settings(&self, from: process::ReadFrom) -> process::Settings {
+        let own = &self.settings.process;
+        process::Settings {
+            from,
+            partitions: self.settings.log.partitions,
+            dedupe_window: own.dedupe_window,
+            dedupe_max_entries: own.dedupe_max_entries,
+            keep_payload: match self.settings.bronze.keep_payload {
+                KeepPayload::All => process::KeepPayload::All,
+                KeepPayload::Rejected => process::KeepPayload::Rejected,
+            },
+            commit_interval: own.commit_interval,
+            commit_records: own.commit_records,
+            ..process::Settings::default()
+        }
+    }
+
+    /// What a build of silver works with.
+    pub fn silver_request(&self, full_refresh: bool, stop: &Stop) -> Request {
+        let view = &self.settings.view;
+        Request {
+            metadata: self.metadata.clone(),
+            views: viewing::Settings {
+                view_gap_s: view.gap.as_secs_f64(),
+                max_unproven_s: view.max_unproven.as_secs_f64(),
+                completed_ratio: view.completion_ratio,
+                engaged_s: view.engaged_seconds,
+                engaged_ratio: view.engaged_ratio,
+                short_video_s: 2.0 * view.engaged_seconds,
+                open_play: match view.open_play {
+                    OpenPlay::Evidence => viewing::OpenPlay::Evidence,
+                    OpenPlay::Elapsed => viewing::OpenPlay::Elapsed,
+                    OpenPlay::Drop => viewing::OpenPlay::Drop,
+                },
+                ..viewing::Settings::default()
+            },
+            full_refresh,
+            spool_bytes: usize::try_from(self.settings.build.spool_memory.as_u64()).unwrap_or(usize::MAX),
+            spool_folder: self.scratch(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            clock: clock::now_us,
+            cancel: Arc::clone(stop.flag()),
+        }
+    }
+
+    /// Whether the folder holds nothing of ours or anybody's.
+    pub fn is_empty(&self) -> bool {
+        let has_entry = |mut entries: std::fs::ReadDir| entries.any(|e| e.is_ok_and(|e| e.file_name() != CONFIG_FILE));
+        !std::fs::read_dir(&self.folder).is_ok_and(has_entry)
+    }
+}
+
+/// The lease that lets nobody else build; waits for it if `wait`.
+///
+/// # Errors
+/// If another has it: the message says who.
+pub async fn build_lease(lake: &Lake, wait: bool) -> Outcome<streamreel_lake::Lease> {
+    let patience = if wait { PATIENCE } else { Duration::ZERO };
+    Ok(lake.lease_within(BUILD_LEASE, patience).await?)
+}
+
+/// A runtime for the lake's work.
+pub fn runtime() -> Outcome<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Makes a folder, or says why not.
+pub fn make_folder(path: &Path) -> Outcome {
+    std::fs::create_dir_all(path)
+        .map_err(|e| Failure::Failed(anyhow::anyhow!("can't make the folder {}: {e}", path.display())))
+}

@@ -1,0 +1,61 @@
+//! Ctrl-C and SIGTERM: the first asks to stop cleanly, the second ends the program at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::failure::Outcome;
+
+const POLL: Duration = Duration::from_millis(50);
+/// What a shell reports of a program that Ctrl-C ended.
+const INTERRUPTED_STATUS: i32 = 130;
+
+/// Whether the user wants the program to stop.
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// If the system does not let us listen.
+    pub fn listen() -> Outcome<Self> {
+        let wanted = Arc::new(AtomicBool::new(false));
+        let seen = wanted.clone();
+        ctrlc::set_handler(move || {
+            if seen.swap(true, Ordering::SeqCst) {
+                std::process::exit(INTERRUPTED_STATUS);
+            }
+            eprintln!("\nstopping: finishing what is open (again to stop at once)");
+        })?;
+        Ok(Self(wanted))
+    }
+
+    /// Whether it was asked for.
+    pub fn wanted(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Asks for it, as Ctrl-C does: for a part of the program that another part's failure ends.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// The flag itself, for work that polls one.
+    pub fn flag(&self) -> &Arc<AtomicBool> {
+        &self.0
+    }
+
+    /// Sleeps, but no longer than until a stop is wanted; false if it is.
+    pub fn sleep(&self, duration: Duration) -> bool {
+        let until = Instant::now() + duration;
+        while !self.wanted() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(POLL));
+        }
+        false
+    }
+}

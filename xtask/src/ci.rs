@@ -1,0 +1,49 @@
+//! Everything that a change must pass, cheapest first.
+
+
+use anyhow::{Context, Result};
+
+use crate::tidy;
+use crate::tools::{command, program, step, target};
+
+/// Versions that read the lake today; another version is another test.
+const READERS: [&str; 6] =
+    ["deltalake==1.6.*", "pyarrow", "polars", "duckdb==1.5.5", "duckdb-extensions", "duckdb-extension-delta==1.5.5"];
+
+/// Runs all of it.
+pub fn run() -> Result<()> {
+    step("fmt", &mut command("cargo", &["fmt", "--all", "--check"]))?;
+    eprintln!("==> tidy");
+    tidy::run()?;
+    step(
+        "clippy",
+        &mut command("cargo", &["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
+    )?;
+    step("tests", &mut command("cargo", &["test", "--release", "--workspace"]))?;
+    step("build", &mut command("cargo", &["build", "--release", "--workspace"]))?;
+    let home = tempdir()?;
+    let home_text = home.to_string_lossy();
+    step("demo", &mut command(program(), &["--home", &home_text, "demo"]))?;
+    let python = readers()?;
+    step("other readers", &mut command(python, &["tests/interop/read_lake.py", &home_text]))?;
+    std::fs::remove_dir_all(&home).with_context(|| format!("can't remove {}", home.display()))
+}
+
+fn tempdir() -> Result<std::path::PathBuf> {
+    let folder = std::env::temp_dir().join(format!("streamreel-ci-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+    Ok(folder.join("home"))
+}
+
+/// A Python with the libraries that others read Delta with, kept beside the build.
+fn readers() -> Result<std::path::PathBuf> {
+    let folder = target().join("readers-venv");
+    let python = folder.join("bin/python");
+    if !python.is_file() {
+        step("venv", &mut command("python3", &["-m", "venv", &folder.to_string_lossy()]))?;
+    }
+    let mut args = vec!["-m", "pip", "install", "--quiet"];
+    args.extend(READERS);
+    step("install readers", &mut command(&python, &args))?;
+    Ok(python)
+}

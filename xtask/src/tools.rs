@@ -1,0 +1,41 @@
+//! Running programs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The program, as `cargo build --release` leaves it.
+pub fn program() -> PathBuf {
+    target().join("release/streamreel")
+}
+
+/// A command in the repository's root.
+pub fn command(program: impl AsRef<Path>, args: &[&str]) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Runs a step of a longer run; says its name and how long it took.
+pub fn step(name: &str, command: &mut Command) -> Result<()> {
+    eprintln!("==> {name}");
+    let began = Instant::now();
+    let status = command.status().with_context(|| format!("{name}: can't start {command:?}"))?;
+    if !status.success() {
+        bail!("{name} failed ({status})");
+    }
+    eprintln!("    {name}: {:.0} s", began.elapsed().as_secs_f64());
+    Ok(())
+}

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    ArrayRef, BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow_schema::SchemaRef;
 
 use crate::error::{Result, columns};
@@ -79,11 +81,15 @@ impl BronzeRows {
                 "source_topic" => self.topic.column(len),
                 "source_partition" => Arc::new(Int32Array::from_value(self.partition, len)),
                 "source_offset" => Arc::new(Int64Array::from(landing.offsets.clone())),
-                "received_at" => Arc::new(TimestampMicrosecondArray::from_iter_values(received_at()).with_timezone("UTC")),
+                "received_at" => {
+                    Arc::new(TimestampMicrosecondArray::from_iter_values(received_at()).with_timezone("UTC"))
+                }
                 "received_date" => {
                     Arc::new(Date32Array::from_iter_values(landing.timestamps_ms.iter().map(|ms| received_date(*ms))))
                 }
-                name => decoded.column_by_name(name).cloned().ok_or_else(|| columns(STEP)(format!("no column {name}")))?,
+                name => {
+                    decoded.column_by_name(name).cloned().ok_or_else(|| columns(STEP)(format!("no column {name}")))?
+                }
             };
             made.push(column);
         }
@@ -113,7 +119,8 @@ impl Repeated {
     fn column(&mut self, len: usize) -> ArrayRef {
         use arrow_array::Array;
         if self.longest.len() < len {
-            self.longest = StringArray::from_iter_values(std::iter::repeat_n(self.value.as_str(), len.next_power_of_two()));
+            self.longest =
+                StringArray::from_iter_values(std::iter::repeat_n(self.value.as_str(), len.next_power_of_two()));
         }
         Arc::new(self.longest.slice(0, len))
     }

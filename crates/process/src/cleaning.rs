@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use arrow_array::builder::BinaryBuilder;
 use arrow_array::RecordBatch;
+use arrow_array::builder::BinaryBuilder;
 use streamreel_event::{Decoder, EventColumns, decoded_schema, write_clean_json};
 use streamreel_topic::{Offsets, Records, RecordsBuilder};
 
@@ -117,9 +117,21 @@ pub struct Cleaner {
 
 impl Cleaner {
     /// A cleaner with an empty window, whose bronze rows have this schema.
-    pub fn new(origin: Origin, window: dedupe::Window, keep_payload: KeepPayload, bronze: arrow_schema::SchemaRef) -> Self {
+    pub fn new(
+        origin: Origin,
+        window: dedupe::Window,
+        keep_payload: KeepPayload,
+        bronze: arrow_schema::SchemaRef,
+    ) -> Self {
         let bronze = BronzeRows::new(bronze, &origin.log, &origin.topic, origin.partition);
-        Self { origin, keep_payload, decoder: Decoder::new(), window: Deduplicator::new(window), bronze, scratch: Vec::new() }
+        Self {
+            origin,
+            keep_payload,
+            decoder: Decoder::new(),
+            window: Deduplicator::new(window),
+            bronze,
+            scratch: Vec::new(),
+        }
     }
 
     /// Runs all steps over the next stretch of the partition.

@@ -71,7 +71,9 @@ pub enum Error {
         first: i64,
     },
     /// The lake was landed from another log.
-    #[error("the lake was landed from topic {topic} of log {has}, and this is log {given}: use the lake of this log, or another --home")]
+    #[error(
+        "the lake was landed from topic {topic} of log {has}, and this is log {given}: use the lake of this log, or another --home"
+    )]
     OtherLog {
         /// The topic.
         topic: String,

@@ -70,7 +70,9 @@ impl<'a> Record<'a> {
             partition: self.partition,
             offset: self.stretch.offsets.get(self.row),
             header,
-            found: self.find(header).map_or_else(|| "absent".to_owned(), |v| format!("{:?}", String::from_utf8_lossy(v))),
+            found: self
+                .find(header)
+                .map_or_else(|| "absent".to_owned(), |v| format!("{:?}", String::from_utf8_lossy(v))),
         }
     }
 
@@ -207,7 +209,8 @@ fn count(decoded: &RecordBatch, outcomes: &[Outcome]) -> Result<Counts> {
 /// Puts what the headers say in the place of what decoding says. Only clean events have their corrections in a header: the
 /// original bytes of a duplicate give them again.
 fn replace(decoded: RecordBatch, topic: CleanedTopic, found: &mut FromHeaders) -> Result<RecordBatch> {
-    let mut replaced: Vec<(&str, StringArray)> = vec![("reason", found.reason.finish()), ("detail", found.detail.finish())];
+    let mut replaced: Vec<(&str, StringArray)> =
+        vec![("reason", found.reason.finish()), ("detail", found.detail.finish())];
     if topic == CleanedTopic::CleanEvents {
         replaced.push(("corrections", found.corrections.finish()));
     }

@@ -43,6 +43,8 @@ pub(crate) struct Part<T> {
     pub(crate) from: i64,
     pub(crate) next: i64,
     pub(crate) records: usize,
+    /// About what it takes in memory.
+    pub(crate) bytes: usize,
     pub(crate) body: T,
     /// The counts of the stretch, on one of its parts only: that for the last sink that needs it.
     pub(crate) counts: Option<Counts>,
@@ -108,10 +110,12 @@ impl Lane {
         let (lane, partition, from, records) = (self.index, self.partition, self.covered, stretch.rows.len());
         let mut counts = Some(counts);
         let bronze = bronze.map(|body| {
-            Part { lane, partition, from, next, records, body, counts: counts.take(), remembered }
+            let (bytes, counts) = (body.get_array_memory_size(), counts.take());
+            Part { lane, partition, from, next, records, bytes, body, counts, remembered }
         });
         let topics = topics.map(|body| {
-            Part { lane, partition, from, next, records, body, counts: counts.take(), remembered }
+            let (bytes, counts) = (body.clean.bytes() + body.dead.bytes(), counts.take());
+            Part { lane, partition, from, next, records, bytes, body, counts, remembered }
         });
         Ok(Parts { topics, bronze })
     }

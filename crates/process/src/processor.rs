@@ -68,7 +68,8 @@ impl Processor {
         let mut schema = tables::bronze_events().schema;
         if let Some(lake) = lake {
             for partition in &worked_on {
-                let lease = lake.lease(&format!("process-{partition}")).map_err(error::lake("take the processor's lease"))?;
+                let lease =
+                    lake.lease(&format!("process-{partition}")).map_err(error::lake("take the processor's lease"))?;
                 leases.push(lease);
             }
             let runtime = runtime()?;
@@ -94,7 +95,8 @@ impl Processor {
     pub fn run(&mut self, until: Until, cancel: &AtomicBool, progress: &dyn Fn(&Progress)) -> Result<Summary> {
         let begun = Instant::now();
         let lanes = self.plan(until)?;
-        let mut report = Progress { partitions: lanes.iter().map(|(_, report)| report.clone()).collect(), ..Progress::default() };
+        let mut report =
+            Progress { partitions: lanes.iter().map(|(_, report)| report.clone()).collect(), ..Progress::default() };
         let lanes = lanes.into_iter().map(|(lane, _)| lane).collect();
         let stop = Stop { cancel, failed: AtomicBool::new(false) };
         let finished = self.run_threads(lanes, &stop, |notice| {
@@ -151,8 +153,10 @@ impl Processor {
 
     /// The lanes of a run, each from the lowest offset at which a sink stands.
     fn plan(&mut self, until: Until) -> Result<Vec<(Lane, PartitionReport)>> {
-        let mut kept: BTreeMap<(String, u32), Lane> =
-            std::mem::take(&mut self.lanes).into_iter().map(|lane| ((lane.topic.clone(), lane.partition), lane)).collect();
+        let mut kept: BTreeMap<(String, u32), Lane> = std::mem::take(&mut self.lanes)
+            .into_iter()
+            .map(|lane| ((lane.topic.clone(), lane.partition), lane))
+            .collect();
         let mut planned = Vec::new();
         let mut sources = Vec::new();
         for topic in self.settings.from.topics() {
@@ -199,7 +203,10 @@ impl Processor {
         let topics_from = match &self.topics {
             None => None,
             Some(sink) => {
-                let committed = self.log.committed(&sink.group, topic, partition).map_err(error::log("ask for the group's offset"))?;
+                let committed = self
+                    .log
+                    .committed(&sink.group, topic, partition)
+                    .map_err(error::log("ask for the group's offset"))?;
                 Some(stands("the cleaned topics", committed)?)
             }
         };

@@ -59,7 +59,8 @@ struct Beginning {
 
 /// Fills the window of `cleaner` with what counts at offset `next`.
 pub(crate) fn rebuild(place: &Place<'_>, window: Window, next: i64, cleaner: &mut Cleaner) -> Result<Rebuilt> {
-    let first = place.log.range(place.topic, place.partition).map_err(error::log("ask for the range of the topic"))?.start;
+    let first =
+        place.log.range(place.topic, place.partition).map_err(error::log("ask for the range of the topic"))?.start;
     let beginning = beginning(place, window, first, next)?;
     let mut records = 0;
     place.read(beginning.offset, next, |stretch| {

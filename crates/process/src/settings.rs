@@ -43,6 +43,8 @@ pub struct Settings {
     pub commit_interval: Duration,
     /// Records after which a commit is closed before its time.
     pub commit_records: usize,
+    /// Bytes of results in memory after which a commit is closed before its time.
+    pub commit_bytes: usize,
     /// About how many bytes are fetched, and cleaned as one batch.
     pub fetch_bytes: usize,
     /// Batches that wait for a sink before reading stops.
@@ -64,6 +66,7 @@ impl Default for Settings {
             keep_payload: KeepPayload::Rejected,
             commit_interval: Duration::from_secs(1),
             commit_records: 250_000,
+            commit_bytes: 256 << 20,
             fetch_bytes: 1 << 20,
             queue: 64,
             workers: 0,

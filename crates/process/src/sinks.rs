@@ -60,10 +60,15 @@ impl Sink for TopicsSink {
     fn add(&mut self, part: Part<ForTopics>) -> Result<()> {
         for (topic, records) in [(names::CLEAN_EVENTS, part.body.clean), (names::DEAD_LETTERS, part.body.dead)] {
             if !records.is_empty() {
-                self.producer.send(topic, part.partition, records).map_err(error::log("write to the cleaned topics"))?;
+                self.producer
+                    .send(topic, part.partition, records)
+                    .map_err(error::log("write to the cleaned topics"))?;
             }
         }
-        self.covered.entry(part.partition).and_modify(|covered| covered.1 = part.next).or_insert((part.from, part.next));
+        self.covered
+            .entry(part.partition)
+            .and_modify(|covered| covered.1 = part.next)
+            .or_insert((part.from, part.next));
         Ok(())
     }
 

@@ -143,11 +143,20 @@ fn send<T>(queue: Option<&SyncSender<T>>, part: Option<T>) -> bool {
 struct OpenCommit {
     since: Instant,
     records: usize,
+    bytes: usize,
     lanes: Vec<Reached>,
     counts: Counts,
 }
 
-/// Takes parts until there are no more, and commits at every interval or number of records, and at the end.
+impl OpenCommit {
+    fn is_due(&self, settings: &Settings) -> bool {
+        self.records >= settings.commit_records
+            || self.bytes >= settings.commit_bytes
+            || self.since.elapsed() >= settings.commit_interval
+    }
+}
+
+/// Takes parts until there are no more, and commits at every interval, number of records or of bytes, and at the end.
 pub(crate) fn run_sink<S: Sink>(
     sink: &mut S,
     parts: &Receiver<Part<S::Body>>,
@@ -167,9 +176,7 @@ pub(crate) fn run_sink<S: Sink>(
         if let Ok(part) = received {
             add(sink, part, &mut open)?;
         }
-        let is_due = |o: &mut OpenCommit| {
-            is_end || o.records >= settings.commit_records || o.since.elapsed() >= settings.commit_interval
-        };
+        let is_due = |o: &mut OpenCommit| is_end || o.is_due(settings);
         if let Some(done) = open.take_if(is_due) {
             if stop.has_failed() {
                 sink.abort();
@@ -188,10 +195,12 @@ fn add<S: Sink>(sink: &mut S, mut part: Part<S::Body>, open: &mut Option<OpenCom
     let open = open.get_or_insert_with(|| OpenCommit {
         since: Instant::now(),
         records: 0,
+        bytes: 0,
         lanes: Vec::new(),
         counts: Counts::default(),
     });
     open.records += part.records;
+    open.bytes += part.bytes;
     if let Some(counts) = part.counts.take() {
         open.counts.add(&counts);
     }

@@ -76,7 +76,9 @@ pub(crate) async fn settle(table: &mut Table, log: &dyn Log, settings: &Settings
             }
             ReadFrom::VideoEvents => {
                 let stands = source.get(&partition).copied().unwrap_or(0);
-                ranges.extend((stands < cleaned).then(|| range(&identity, names::VIDEO_EVENTS, partition, stands, cleaned)));
+                ranges.extend(
+                    (stands < cleaned).then(|| range(&identity, names::VIDEO_EVENTS, partition, stands, cleaned)),
+                );
             }
         }
         for topic in [CleanedTopic::CleanEvents, CleanedTopic::DeadLetters] {
@@ -85,7 +87,9 @@ pub(crate) async fn settle(table: &mut Table, log: &dyn Log, settings: &Settings
             let lake = landed(table, &identity, topic).await?.get(&partition).copied().unwrap_or(0);
             let end = log.range(topic, partition).map_err(error::log("ask for the range of the topic"))?.end;
             match settings.from {
-                ReadFrom::VideoEvents if lake != end => return Err(other_way(was, settings.from, partition, lake, end)),
+                ReadFrom::VideoEvents if lake != end => {
+                    return Err(other_way(was, settings.from, partition, lake, end));
+                }
                 ReadFrom::Cleaned if !source.is_empty() && lake < end => {
                     ranges.push(range(&identity, topic, partition, lake, end));
                 }
@@ -98,7 +102,14 @@ pub(crate) async fn settle(table: &mut Table, log: &dyn Log, settings: &Settings
 }
 
 fn range(log: &str, topic: &str, partition: u32, from: i64, next: i64) -> OffsetRange {
-    OffsetRange { log: log.to_owned(), topic: topic.to_owned(), partition: partition.cast_signed(), from, next, records: 0 }
+    OffsetRange {
+        log: log.to_owned(),
+        topic: topic.to_owned(),
+        partition: partition.cast_signed(),
+        from,
+        next,
+        records: 0,
+    }
 }
 
 fn other_way(was: ReadFrom, wanted: ReadFrom, partition: u32, lake: i64, topics: i64) -> Error {
@@ -109,7 +120,9 @@ fn other_way(was: ReadFrom, wanted: ReadFrom, partition: u32, lake: i64, topics:
 /// The offset of `video-events` up to which the cleaned topics have a partition: what our consumer group says, or, whoever
 /// else cleaned, what the last records say.
 fn cleaned_to(log: &dyn Log, settings: &Settings, partition: u32) -> Result<i64> {
-    let group = log.committed(&settings.group, names::VIDEO_EVENTS, partition).map_err(error::log("ask for the group's offset"))?;
+    let group = log
+        .committed(&settings.group, names::VIDEO_EVENTS, partition)
+        .map_err(error::log("ask for the group's offset"))?;
     let mut next = group.unwrap_or(0);
     for topic in [names::CLEAN_EVENTS, names::DEAD_LETTERS] {
         let range = log.range(topic, partition).map_err(error::log("ask for the range of the topic"))?;
@@ -119,7 +132,8 @@ fn cleaned_to(log: &dyn Log, settings: &Settings, partition: u32) -> Result<i64>
             if range.is_empty() {
                 break;
             }
-            let fetched = log.fetch(topic, partition, offset, usize::MAX >> 1).map_err(error::log("read the cleaned topics"))?;
+            let fetched =
+                log.fetch(topic, partition, offset, usize::MAX >> 1).map_err(error::log("read the cleaned topics"))?;
             if let Some(last) = fetched.records.len().checked_sub(1) {
                 next = next.max(source_offset(&fetched.records, last).unwrap_or(-1) + 1);
                 break;

@@ -75,8 +75,7 @@ fn the_rule_by_example() {
         ("a jump of another key forgets nothing at once", &[(0, 1), (500, 2), (1, 1)], &[false, false, true]),
     ];
     for (name, records, expected) in cases {
-        let records: Vec<Record> =
-            records.iter().enumerate().map(|(o, (m, k))| (o as i64, minutes(*m), *k)).collect();
+        let records: Vec<Record> = records.iter().enumerate().map(|(o, (m, k))| (o as i64, minutes(*m), *k)).collect();
         assert_eq!(run(Window::new(minutes(10), 1 << 20), &records), expected, "{name}");
     }
 }

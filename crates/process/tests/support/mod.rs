@@ -48,11 +48,20 @@ pub fn rejects() -> Vec<(&'static str, Vec<u8>)> {
         ("bad_user_id", r#"{"user_id":" ","video_id":"v","timestamp":1767225600,"event_type":"play"}"#),
         ("bad_video_id", r#"{"user_id":"u","video_id":true,"timestamp":1767225600,"event_type":"play"}"#),
         ("bad_timestamp", r#"{"user_id":"u","video_id":"v","timestamp":"yesterday","event_type":"play"}"#),
-        ("timestamp_out_of_range", r#"{"user_id":"u","video_id":"v","timestamp":"1999-12-31T23:59:59Z","event_type":"play"}"#),
+        (
+            "timestamp_out_of_range",
+            r#"{"user_id":"u","video_id":"v","timestamp":"1999-12-31T23:59:59Z","event_type":"play"}"#,
+        ),
         ("unknown_event_type", r#"{"user_id":"u","video_id":"v","timestamp":1767225600,"event_type":"dance"}"#),
         ("bad_event_id", r#"{"event_id":7,"user_id":"u","video_id":"v","timestamp":1767225600,"event_type":"play"}"#),
-        ("bad_session_id", r#"{"user_id":"u","video_id":"v","session_id":7,"timestamp":1767225600,"event_type":"play"}"#),
-        ("bad_position", r#"{"user_id":"u","video_id":"v","timestamp":1767225600,"event_type":"play","position_s":-1}"#),
+        (
+            "bad_session_id",
+            r#"{"user_id":"u","video_id":"v","session_id":7,"timestamp":1767225600,"event_type":"play"}"#,
+        ),
+        (
+            "bad_position",
+            r#"{"user_id":"u","video_id":"v","timestamp":1767225600,"event_type":"play","position_s":-1}"#,
+        ),
         ("bad_seek", r#"{"user_id":"u","video_id":"v","timestamp":1767225600,"event_type":"seek","seek_to_s":"9"}"#),
         ("bad_rate", r#"{"user_id":"u","video_id":"v","timestamp":1767225600,"event_type":"play","rate":17}"#),
         ("too_large", ""),
@@ -220,7 +229,12 @@ pub fn fates_in_topics(log: &dyn Log) -> BTreeMap<(u32, i64), String> {
 }
 
 pub fn settings() -> Settings {
-    Settings { partitions: PARTITIONS, commit_interval: Duration::from_millis(20), fetch_bytes: 20_000, ..Settings::default() }
+    Settings {
+        partitions: PARTITIONS,
+        commit_interval: Duration::from_millis(20),
+        fetch_bytes: 20_000,
+        ..Settings::default()
+    }
 }
 
 pub fn log_in(dir: &std::path::Path) -> Arc<EmbeddedLog> {

@@ -62,9 +62,9 @@ impl Assembler<'_> {
         for (field, column) in self.input.schema.fields().iter().zip(self.batch.columns()) {
             out.push(match field.name().as_str() {
                 "late_duplicates" => Arc::new(Int64Array::from(kept_late.clone())),
-                "video_duration_s" => Arc::new(
-                    (0..kept.len()).map(|index| of_row(index).facts.duration_s).collect::<Float64Array>(),
-                ),
+                "video_duration_s" => {
+                    Arc::new((0..kept.len()).map(|index| of_row(index).facts.duration_s).collect::<Float64Array>())
+                }
                 _ => taken(column, indices.as_ref(), kept.len()).map_err(&failed)?,
             });
         }

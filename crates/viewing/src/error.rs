@@ -9,7 +9,9 @@ pub enum Error {
     MissingColumn { column: &'static str },
     #[error("sessionise: column `{column}` is {found}, which cannot be read as {wanted}")]
     ColumnType { column: String, found: DataType, wanted: DataType },
-    #[error("sessionise: the further column `{column}` has the name of a column of silver.{table}; rename it in the metadata")]
+    #[error(
+        "sessionise: the further column `{column}` has the name of a column of silver.{table}; rename it in the metadata"
+    )]
     ColumnCollision { column: String, table: &'static str },
     #[error("sessionise: a batch has another schema than the sessioniser was made for: {found}, expected {wanted}")]
     SchemaChanged { found: String, wanted: String },

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow_cast::cast;
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use streamreel_event::EventType;
 
 use crate::error::Error;
@@ -109,18 +111,31 @@ impl Input {
         let is_same = batch.num_columns() == self.given.fields().len()
             && batch.schema_ref().fields().iter().zip(self.given.fields()).all(|(a, b)| a.name() == b.name());
         if !is_same {
-            let names = |schema: &Schema| schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");
+            let names =
+                |schema: &Schema| schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");
             return Err(Error::SchemaChanged { found: names(batch.schema_ref()), wanted: names(&self.given) });
         }
         let columns = batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| {
             if column.data_type() == field.data_type() {
                 Ok(Arc::clone(column))
             } else {
-                cast(column, field.data_type()).map_err(Error::arrow("cast an input column"))
+                as_type(column, field.data_type()).map_err(Error::arrow("cast an input column"))
             }
         });
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(Error::arrow("normalise a batch"))
+    }
+}
+
+/// A time is an instant whatever its zone is called, and one without a zone is UTC.
+fn as_type(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
+    match column.data_type() {
+        DataType::Timestamp(_, zone) if *wanted == timestamp() => {
+            let micros = cast(column, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?;
+            let micros = micros.as_primitive::<TimestampMicrosecondType>().clone();
+            Ok(Arc::new(micros.with_timezone("UTC")))
+        }
+        _ => cast(column, wanted),
     }
 }
 

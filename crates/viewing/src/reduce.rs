@@ -88,18 +88,14 @@ impl Reducer {
         facts.has_play = has_play;
         facts.started_at_us = first_us;
         facts.ended_at_us = last_us;
-        Reduction {
-            segments: &self.ledger.segments,
-            seeks: &self.ledger.seeks,
-            facts,
-            counters: &self.ledger.counters,
-        }
+        Reduction { segments: &self.ledger.segments, seeks: &self.ledger.seeks, facts, counters: &self.ledger.counters }
     }
 
     fn facts(&mut self, settings: &Settings) -> ViewFacts {
         let Ledger { segments, seeks, counters, duration_s } = &self.ledger;
         let duration_s = *duration_s;
-        let watch_time_s: f64 = segments.iter().map(Segment::length_s).sum();
+        // `sum` of nothing is -0.
+        let watch_time_s = segments.iter().fold(0.0, |sum, s| sum + s.length_s());
         // Rounding must not let the union exceed what it is the union of.
         let unique_s = union_s(segments, &mut self.spans).min(watch_time_s);
         let is_short = duration_s.filter(|d| *d < settings.short_video_s);
@@ -107,7 +103,7 @@ impl Reducer {
             duration_s,
             watch_time_s,
             unique_s,
-            playing_s: segments.iter().map(|s| s.playing_s).sum(),
+            playing_s: segments.iter().fold(0.0, |sum, s| sum + s.playing_s),
             watch_time_percentage: duration_s.map(|d| (100.0 * unique_s / d).min(100.0)),
             furthest_s: segments.iter().map(|s| s.end_s).reduce(f64::max),
             exit_s: segments.last().map(|s| s.end_s),

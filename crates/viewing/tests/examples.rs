@@ -39,9 +39,8 @@ fn worked_examples_of_one_view() {
 #[test]
 fn worked_examples_in_batches_in_either_arrival_order() {
     for (events, segments) in EXAMPLES {
-        let mut rows: Vec<Row> = (support::parse(events).into_iter())
-            .map(|w| Row::new("u", "v", Some("s"), &w.id, w.event))
-            .collect();
+        let mut rows: Vec<Row> =
+            (support::parse(events).into_iter()).map(|w| Row::new("u", "v", Some("s"), &w.id, w.event)).collect();
         for _ in 0..2 {
             let (output, _) = sessionise(&rows, 100, &Settings::default());
             let shown: Vec<String> = (cells(&output.segments, "start_s end_s").iter())

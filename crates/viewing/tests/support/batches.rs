@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{
     ArrayRef, Date32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
@@ -123,10 +125,16 @@ pub fn sessionise(rows: &[Row], piece: usize, settings: &Settings) -> (Output, T
     (output, sessioniser.totals().clone())
 }
 
-/// A cell as text, `-` for null.
+/// A cell as text: `-` for null, a time in milliseconds.
 pub fn cell(batch: &RecordBatch, row: usize, column: &str) -> String {
     let array = batch.column_by_name(column).unwrap_or_else(|| panic!("no column {column}"));
-    if array.is_null(row) { "-".to_owned() } else { array_value_to_string(array, row).unwrap() }
+    if array.is_null(row) {
+        return "-".to_owned();
+    }
+    match array.as_primitive_opt::<TimestampMicrosecondType>() {
+        Some(times) => (times.value(row) / 1000).to_string(),
+        None => array_value_to_string(array, row).unwrap(),
+    }
 }
 
 /// Columns of all rows as text.
@@ -135,11 +143,11 @@ pub fn cells(batch: &RecordBatch, columns: &str) -> Vec<String> {
     (0..batch.num_rows()).map(line).collect()
 }
 
-/// Every table as text, but for where a row came from.
-pub fn everything(output: &Output) -> BTreeMap<&'static str, Vec<String>> {
+/// Every table as text, but for some columns.
+pub fn everything(output: &Output, except: &[&str]) -> BTreeMap<&'static str, Vec<String>> {
     let table = |batch: &RecordBatch| {
         let names: Vec<&str> = batch.schema_ref().fields().iter().map(|f| f.name().as_str()).collect();
-        let names: Vec<&str> = names.into_iter().filter(|name| *name != "source_offset").collect();
+        let names: Vec<&str> = names.into_iter().filter(|name| !except.contains(name)).collect();
         cells(batch, &names.join(" "))
     };
     BTreeMap::from([

@@ -3,6 +3,7 @@
 
 pub mod batches;
 pub mod naive;
+pub mod streams;
 
 use streamreel_event::EventType;
 use streamreel_viewing::{Segment, ViewEvent};
@@ -27,7 +28,8 @@ fn parse_event(index: usize, item: &str) -> Written {
     let kind = words.next().and_then(EventType::parse).unwrap_or_else(|| panic!("no event type in {item:?}"));
     let ts_us = (time.parse::<f64>().expect("a time") * 1e6).round() as i64;
     let mut written = Written { event: ViewEvent::new(ts_us, kind), id: format!("e{index:04}"), carried: None };
-    let number = |word: &str| (word != "?").then(|| word.parse::<f64>().unwrap_or_else(|_| panic!("{word} in {item:?}")));
+    let number =
+        |word: &str| (word != "?").then(|| word.parse::<f64>().unwrap_or_else(|_| panic!("{word} in {item:?}")));
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap_or_else(|| panic!("no value in {item:?}"));
         match word {

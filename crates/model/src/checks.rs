@@ -77,17 +77,24 @@ impl DataTest {
         for (key, node) in body.entries() {
             match key.name.as_str() {
                 "name" => custom = Some(node.require_text(file, "name")?),
-                "config" => node.entries().iter().try_for_each(|(key, node)| parsed.configure(file, &key.name, node))?,
-                "arguments" => arguments.extend(node.entries().iter().map(|(key, node)| (key.name.clone(), node.clone()))),
+                "config" => {
+                    node.entries().iter().try_for_each(|(key, node)| parsed.configure(file, &key.name, node))?
+                }
+                "arguments" => {
+                    arguments.extend(node.entries().iter().map(|(key, node)| (key.name.clone(), node.clone())))
+                }
                 "test_name" | "description" => {}
-                name if CONFIG_KEYS.contains(&name) || UNSUPPORTED_KEYS.contains(&name) => parsed.configure(file, name, node)?,
+                name if CONFIG_KEYS.contains(&name) || UNSUPPORTED_KEYS.contains(&name) => {
+                    parsed.configure(file, name, node)?
+                }
                 name => arguments.push((name.to_owned(), node.clone())),
             }
         }
         let given_column = arguments.iter().find(|(name, _)| name == "column_name").and_then(|(_, node)| node.text());
         arguments.retain(|(name, _)| name != "column_name");
         let column = column.map(str::to_owned).or(given_column);
-        parsed.name = custom.unwrap_or_else(|| generic_name(project.as_deref(), &test, target, column.as_deref(), &arguments));
+        parsed.name =
+            custom.unwrap_or_else(|| generic_name(project.as_deref(), &test, target, column.as_deref(), &arguments));
         parsed.kind = TestKind::Generic { test, target: target.clone(), column, arguments };
         Ok(parsed)
     }
@@ -128,8 +135,15 @@ impl DataTest {
 }
 
 /// dbt's name of a generic test: test, model, then the arguments in the order of their names.
-fn generic_name(project: Option<&str>, test: &str, target: &Target, column: Option<&str>, arguments: &[(String, Node)]) -> String {
-    let mut parts: Vec<(&str, Vec<String>)> = arguments.iter().map(|(name, node)| (name.as_str(), flat(node))).collect();
+fn generic_name(
+    project: Option<&str>,
+    test: &str,
+    target: &Target,
+    column: Option<&str>,
+    arguments: &[(String, Node)],
+) -> String {
+    let mut parts: Vec<(&str, Vec<String>)> =
+        arguments.iter().map(|(name, node)| (name.as_str(), flat(node))).collect();
     if let Some(column) = column {
         parts.push(("column_name", vec![column.to_owned()]));
     }
@@ -212,7 +226,11 @@ pub(crate) struct Rows {
 
 impl UnitTest {
     pub(crate) fn parse(file: &str, node: &Node) -> Result<Self> {
-        node.only(file, "a unit test", &["name", "description", "model", "given", "expect", "overrides", "config", "versions"])?;
+        node.only(
+            file,
+            "a unit test",
+            &["name", "description", "model", "given", "expect", "overrides", "config", "versions"],
+        )?;
         let at = Place::new(file, node.line);
         let text = |key: &str| match node.get(key) {
             Some(found) => found.require_text(file, key),
@@ -225,7 +243,9 @@ impl UnitTest {
             let place = Place::new(file, item.line);
             given.push(Given { at: place, input: input.require_text(file, "input")?, rows: Rows::parse(file, item)? });
         }
-        let expect = node.get("expect").ok_or_else(|| Error::unsupported(&at, "a unit test without `expect`", "expect: {rows: [...]}"))?;
+        let expect = node
+            .get("expect")
+            .ok_or_else(|| Error::unsupported(&at, "a unit test without `expect`", "expect: {rows: [...]}"))?;
         expect.only(file, "expect", &["format", "rows"])?;
         let overrides = |key: &str| -> Vec<(String, Node)> {
             let map = node.get("overrides").and_then(|overrides| overrides.get(key));
@@ -276,14 +296,18 @@ impl Rows {
                 }
             }
         }
-        let rows = items.iter().map(|item| columns.iter().map(|column| item.get(column).and_then(Node::text)).collect()).collect();
+        let rows = items
+            .iter()
+            .map(|item| columns.iter().map(|column| item.get(column).and_then(Node::text)).collect())
+            .collect();
         Ok(Self { columns, rows })
     }
 
     /// Comma-separated with a header; an empty value is null, quotes as in RFC 4180.
     fn csv(text: &str) -> Self {
         let mut lines = text.lines().filter(|line| !line.trim().is_empty()).map(csv_line);
-        let columns: Vec<String> = lines.next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
+        let columns: Vec<String> =
+            lines.next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
         let rows = lines
             .map(|mut row| {
                 row.resize(columns.len(), None);

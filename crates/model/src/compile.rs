@@ -44,7 +44,9 @@ impl Project {
             None => Ok(()),
             Some(name) => Err(Error::unsupported(
                 &Place::new(&model.file, 0),
-                format!("ref('{name}') is reached only in the second pass (is_incremental() or execute), so its order is unknown"),
+                format!(
+                    "ref('{name}') is reached only in the second pass (is_incremental() or execute), so its order is unknown"
+                ),
                 format!("a comment that is always rendered: -- depends_on: {{{{ ref('{name}') }}}}"),
             )),
         }
@@ -83,7 +85,8 @@ impl Project {
             Target::Model(name) => self.relations.model(name),
             Target::Source(source, table) => self.relations.source(source, table),
         };
-        let relation = relation.map_err(|found| Error::unsupported(&test.at, found, "a model or source of the project"))?;
+        let relation =
+            relation.map_err(|found| Error::unsupported(&test.at, found, "a model or source of the project"))?;
         match &test.condition {
             None => Ok(relation.to_string()),
             Some(condition) => {
@@ -132,7 +135,8 @@ pub(crate) fn argument(jinja: &Jinja, file: &str, node: &Node, scope: &Scope) ->
                 .iter()
                 .any(|name| text.trim().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('(')))
                 && text.trim().ends_with(')');
-            let (value, collected) = if is_call { jinja.expression(&at, text, scope)? } else { jinja.value(&at, text, scope)? };
+            let (value, collected) =
+                if is_call { jinja.expression(&at, text, scope)? } else { jinja.value(&at, text, scope)? };
             Ok((value, collected.refs))
         }
         Kind::List(items) => {

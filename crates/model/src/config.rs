@@ -51,7 +51,11 @@ impl Layers {
     /// Adds one value.
     pub(crate) fn set(&mut self, key: &str, value: Value, at: Place) -> Result<()> {
         if REFUSED.contains(&key) {
-            return Err(Error::unsupported(&at, format!("config `{key}`: hooks would write past the build"), KEYS.join(", ")));
+            return Err(Error::unsupported(
+                &at,
+                format!("config `{key}`: hooks would write past the build"),
+                KEYS.join(", "),
+            ));
         }
         if !KEYS.contains(&key)
             && !OTHERS.contains(&key)
@@ -93,7 +97,11 @@ impl Layers {
             Some("ephemeral" | "view") => Materialized::Ephemeral,
             Some(other) => {
                 let found = format!("{model}: materialized `{other}` is not known");
-                return Err(Error::unsupported(&at("materialized"), found, "table, incremental, ephemeral, view (not in gold)"));
+                return Err(Error::unsupported(
+                    &at("materialized"),
+                    found,
+                    "table, incremental, ephemeral, view (not in gold)",
+                ));
             }
         };
         let list = |key: &str| get(key).map(|(value, _)| texts(value)).unwrap_or_default();
@@ -110,17 +118,29 @@ impl Layers {
         };
         if config.materialized == Materialized::Incremental && config.changed_by.is_empty() {
             let found = format!("{model}: materialized `incremental` without `changed_by`");
-            let supported = "changed_by: a list of columns of silver.changes (video_id, region, view_date) that the model also has";
+            let supported =
+                "changed_by: a list of columns of silver.changes (video_id, region, view_date) that the model also has";
             return Err(Error::unsupported(&at("materialized"), found, supported));
         }
         let gold = model.starts_with("gold__");
         if gold && get("materialized").is_some_and(|(value, _)| value.as_str() == Some("view")) {
-            let found = format!("{model}: a view in gold could not be read by other engines, nor be published with the rest");
-            return Err(Error::unsupported(&at("materialized"), found, "table, incremental; ephemeral for a step in between"));
+            let found =
+                format!("{model}: a view in gold could not be read by other engines, nor be published with the rest");
+            return Err(Error::unsupported(
+                &at("materialized"),
+                found,
+                "table, incremental; ephemeral for a step in between",
+            ));
         }
         if !gold && config.materialized != Materialized::Ephemeral {
-            let found = format!("{model}: only gold is written here; bronze and silver belong to `process` and `build --layer silver`");
-            return Err(Error::unsupported(&at("materialized"), found, "ephemeral or view, or a model named gold__..."));
+            let found = format!(
+                "{model}: only gold is written here; bronze and silver belong to `process` and `build --layer silver`"
+            );
+            return Err(Error::unsupported(
+                &at("materialized"),
+                found,
+                "ephemeral or view, or a model named gold__...",
+            ));
         }
         Ok(config)
     }

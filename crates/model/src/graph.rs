@@ -10,10 +10,8 @@ use crate::project::Model;
 /// # Errors
 /// [`Error::Cycle`] with one circle.
 pub(crate) fn order(models: &BTreeMap<String, Model>) -> Result<Vec<String>> {
-    let edges: BTreeMap<&str, Vec<&str>> = models
-        .iter()
-        .map(|(name, model)| (name.as_str(), model.refs.iter().map(String::as_str).collect()))
-        .collect();
+    let edges: BTreeMap<&str, Vec<&str>> =
+        models.iter().map(|(name, model)| (name.as_str(), model.refs.iter().map(String::as_str).collect())).collect();
     sort(&edges)
 }
 

@@ -14,8 +14,8 @@
 //!
 //! An incremental model names in `changed_by` the columns of `silver.changes` that its groups are made of. A build
 //! takes the distinct groups that silver builds have touched since the published one, as the session's table
-//! `silver.changed_groups` (video_id, region, view_date) and their dates as `var('changed_dates')`; it deletes these
-//! groups from the model's table and appends what the model selects, in one commit. A model whose SQL, layout or columns changed, or that reads such a model, is derived as a whole.
+//! `silver.changed_groups` with just these columns, and the dates of the groups as `var('changed_dates')`; it deletes
+//! these groups from the model's table and appends what the model selects, in one commit. A model whose SQL, layout or columns changed, or that reads such a model, is derived as a whole.
 //!
 //! Nothing that a run writes is visible before all tests have passed: it works at table versions that no reader
 //! asks for, and then appends one row to `gold.builds`, which names the versions that belong together.
@@ -26,9 +26,11 @@ mod config;
 mod error;
 mod files;
 mod graph;
+mod head;
 mod jinja;
 mod project;
 mod properties;
+mod reader;
 mod report;
 mod run;
 mod select;

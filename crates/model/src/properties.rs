@@ -37,16 +37,49 @@ pub(crate) struct Source {
 }
 
 const FILE_KEYS: [&str; 6] = ["version", "models", "sources", "unit_tests", "macros", "exposures"];
-const MODEL_KEYS: [&str; 10] =
-    ["name", "description", "docs", "config", "meta", "columns", "data_tests", "tests", "constraints", "latest_version"];
+const MODEL_KEYS: [&str; 10] = [
+    "name",
+    "description",
+    "docs",
+    "config",
+    "meta",
+    "columns",
+    "data_tests",
+    "tests",
+    "constraints",
+    "latest_version",
+];
 const COLUMN_KEYS: [&str; 9] =
     ["name", "description", "data_type", "data_tests", "tests", "meta", "tags", "quote", "constraints"];
 const SOURCE_KEYS: [&str; 14] = [
-    "name", "description", "database", "schema", "quoting", "config", "meta", "tags", "tables", "loader", "data_tests", "tests",
-    "overrides", "version",
+    "name",
+    "description",
+    "database",
+    "schema",
+    "quoting",
+    "config",
+    "meta",
+    "tags",
+    "tables",
+    "loader",
+    "data_tests",
+    "tests",
+    "overrides",
+    "version",
 ];
-const TABLE_KEYS: [&str; 11] =
-    ["name", "description", "identifier", "quoting", "config", "meta", "tags", "columns", "data_tests", "tests", "external"];
+const TABLE_KEYS: [&str; 11] = [
+    "name",
+    "description",
+    "identifier",
+    "quoting",
+    "config",
+    "meta",
+    "tags",
+    "columns",
+    "data_tests",
+    "tests",
+    "external",
+];
 
 impl Properties {
     /// Adds a file's content.
@@ -74,8 +107,10 @@ impl Properties {
         let target = Target::Model(name.clone());
         let columns = self.columns(file, node, &target)?;
         self.tests(file, node, &target, None)?;
-        let mut config: Vec<(String, Node)> =
-            node.get("config").map(|map| map.entries().iter().map(|(k, n)| (k.name.clone(), n.clone())).collect()).unwrap_or_default();
+        let mut config: Vec<(String, Node)> = node
+            .get("config")
+            .map(|map| map.entries().iter().map(|(k, n)| (k.name.clone(), n.clone())).collect())
+            .unwrap_or_default();
         if let Some(meta) = node.get("meta") {
             config.push(("meta".to_owned(), meta.clone()));
         }
@@ -95,7 +130,8 @@ impl Properties {
         for table in tables.items(file, "tables")? {
             table.only(file, "a source's table", &TABLE_KEYS)?;
             let name = name_of(file, table, "a source's table")?;
-            let identifier = table.get("identifier").map_or(Ok(name.clone()), |n| n.require_text(file, "identifier"))?;
+            let identifier =
+                table.get("identifier").map_or(Ok(name.clone()), |n| n.require_text(file, "identifier"))?;
             let target = Target::Source(source.clone(), name.clone());
             self.columns(file, table, &target)?;
             self.tests(file, table, &target, None)?;

@@ -40,7 +40,9 @@ pub struct Report {
 impl Report {
     /// Tests that failed with severity error.
     pub fn failures(&self) -> impl Iterator<Item = &TestReport> {
-        self.tests.iter().filter(|test| test.severity == Severity::Error && matches!(test.result, TestResult::Failed(_)))
+        self.tests
+            .iter()
+            .filter(|test| test.severity == Severity::Error && matches!(test.result, TestResult::Failed(_)))
     }
 
     /// Tests that failed with severity warn.
@@ -154,7 +156,8 @@ impl fmt::Display for Sample {
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let mut line = |values: Vec<String>| {
-            let cells: Vec<String> = values.iter().zip(&widths).map(|(value, width)| format!("{value:<width$}")).collect();
+            let cells: Vec<String> =
+                values.iter().zip(&widths).map(|(value, width)| format!("{value:<width$}")).collect();
             writeln!(f, "{}", cells.join("  ").trim_end())
         };
         line(self.columns.clone())?;
@@ -177,6 +180,56 @@ impl fmt::Display for TestReport {
             write!(f, "{}", failure.sql)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |wanted: fn(&TestResult) -> bool| self.tests.iter().filter(|test| wanted(&test.result)).count();
+        let passed = count(|result| matches!(result, TestResult::Passed));
+        let seconds = self.elapsed.as_secs_f64();
+        match &self.outcome {
+            Outcome::UpToDate => return writeln!(f, "gold    up to date"),
+            Outcome::Published { build_id } => write!(f, "gold    published as {build_id}: {passed} tests passed")?,
+            Outcome::NotPublished => {
+                let failed = self.failures().count();
+                write!(
+                    f,
+                    "gold    not published, readers go on seeing the build before: {failed} tests failed, {passed} passed"
+                )?;
+            }
+        }
+        let warned = self.warnings().count();
+        let (unchanged, skipped) = (
+            count(|result| matches!(result, TestResult::Unchanged)),
+            count(|result| matches!(result, TestResult::Skipped)),
+        );
+        for (number, word) in [(warned, "warned"), (unchanged, "as before"), (skipped, "skipped")] {
+            if number > 0 {
+                write!(f, ", {number} {word}")?;
+            }
+        }
+        writeln!(f, ", {seconds:.1} s")?;
+        let width = self.models.iter().map(|model| model.relation.len()).max().unwrap_or(0);
+        for model in &self.models {
+            writeln!(f, "  {:width$}  {}", model.relation, model.what())?;
+        }
+        for table in &self.stale {
+            writeln!(f, "  {table} was not selected and stands on an older silver")?;
+        }
+        self.warnings().chain(self.failures()).try_for_each(|test| writeln!(f, "\n{test}"))
+    }
+}
+
+impl ModelReport {
+    fn what(&self) -> String {
+        let rows = format!("{} rows", self.rows);
+        match &self.action {
+            Action::Full => format!("whole, {rows}"),
+            Action::Incremental { groups } => format!("{groups} groups, {} rows written, {rows}", self.written),
+            Action::Unchanged => format!("unchanged, {rows}"),
+            Action::Skipped { because } => format!("skipped because of {because}"),
+        }
     }
 }
 

@@ -39,7 +39,8 @@ fn one(project: &Project, selector: &str) -> Result<BTreeSet<String>> {
     let mut found = matching(project, core);
     if found.is_empty() {
         let names = project.models.keys().map(String::as_str);
-        let near = nearest(core, names.clone()).or_else(|| names.clone().find(|name| name.ends_with(&format!("__{core}"))));
+        let near =
+            nearest(core, names.clone()).or_else(|| names.clone().find(|name| name.ends_with(&format!("__{core}"))));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         let detail = format!("matches no model{hint} (forms: {FORMS})");
         return Err(Error::Select { selector: selector.to_owned(), detail });
@@ -58,7 +59,8 @@ fn one(project: &Project, selector: &str) -> Result<BTreeSet<String>> {
 
 fn matching(project: &Project, core: &str) -> BTreeSet<String> {
     let models = project.models.values();
-    let names = |keep: &dyn Fn(&crate::Model) -> bool| models.clone().filter(|m| keep(m)).map(|m| m.name.clone()).collect();
+    let names =
+        |keep: &dyn Fn(&crate::Model) -> bool| models.clone().filter(|m| keep(m)).map(|m| m.name.clone()).collect();
     if let Some(tag) = core.strip_prefix("tag:") {
         return names(&|model| model.tags().iter().any(|own| own == tag));
     }

@@ -51,7 +51,8 @@ impl Home {
         let changes = self.put("changes", columns, Delete::Nothing).await;
         let versions = [(TableId::silver("views"), views), (TableId::silver("changes"), changes)].into();
         let counts = serde_json::json!({});
-        let build = Build { build_id, finished_at: self.builds, versions, bronze_version: 1, offsets: [].into(), counts };
+        let build =
+            Build { build_id, finished_at: self.builds, versions, bronze_version: 1, offsets: [].into(), counts };
         self.lake.stage(&build).await.unwrap();
     }
 
@@ -126,9 +127,14 @@ fn failures(report: &Report) -> Vec<&str> {
     report.failures().map(|test| test.name.as_str()).collect()
 }
 
-const VIEWS: [View; 4] =
-    [("1", "a", Some("DE"), 1, 1.5), ("2", "a", None, 1, 2.0), ("3", "a", None, 2, 4.0), ("4", "b", Some("FR"), 1, 8.0)];
-const TOUCHED: [(&str, Option<&str>, i32); 4] = [("a", Some("DE"), 1), ("a", None, 1), ("a", None, 2), ("b", Some("FR"), 1)];
+const VIEWS: [View; 4] = [
+    ("1", "a", Some("DE"), 1, 1.5),
+    ("2", "a", None, 1, 2.0),
+    ("3", "a", None, 2, 4.0),
+    ("4", "b", Some("FR"), 1, 8.0),
+];
+const TOUCHED: [(&str, Option<&str>, i32); 4] =
+    [("a", Some("DE"), 1), ("a", None, 1), ("a", None, 2), ("b", Some("FR"), 1)];
 
 async fn first() -> (Home, Project) {
     let mut home = Home::new().await;
@@ -207,7 +213,11 @@ async fn a_failed_test_publishes_nothing() {
     }
     assert_eq!(home.lake.published().await.unwrap().unwrap(), before);
     // Failing after the table was written: readers still see the old rows, and the next build starts from them.
-    home.silver(&[VIEWS[0], ("2", "a", None, 1, -90.0)], &[("a", None, 1), ("a", None, 2), ("b", Some("FR"), 1), ("b", None, 2)]).await;
+    home.silver(
+        &[VIEWS[0], ("2", "a", None, 1, -90.0)],
+        &[("a", None, 1), ("a", None, 2), ("b", Some("FR"), 1), ("b", None, 2)],
+    )
+    .await;
     let report = home.run(&project, Options::default()).await;
     assert_eq!(failures(&report), ["no_negative_time"]);
     assert_eq!(home.per_video().await.len(), 3);
@@ -232,7 +242,11 @@ async fn what_a_crash_left_behind_is_taken_back() {
     let columns: Vec<ArrayRef> = schema
         .fields()
         .iter()
-        .map(|field| junk.column_by_name(field.name()).cloned().unwrap_or_else(|| arrow_array::new_null_array(field.data_type(), 1)))
+        .map(|field| {
+            junk.column_by_name(field.name())
+                .cloned()
+                .unwrap_or_else(|| arrow_array::new_null_array(field.data_type(), 1))
+        })
         .collect();
     writer.write(RecordBatch::try_new(schema, columns).unwrap()).await.unwrap();
     let written = writer.finish().await.unwrap();
@@ -246,7 +260,11 @@ async fn what_a_crash_left_behind_is_taken_back() {
 #[tokio::test]
 async fn a_changed_definition_is_built_as_a_whole() {
     let (mut home, _) = first().await;
-    let more = project(&[("models/gold/gold__per_video.sql", "count(*) as views", "count(*) as views, max(v.region) as region")]);
+    let more = project(&[(
+        "models/gold/gold__per_video.sql",
+        "count(*) as views",
+        "count(*) as views, max(v.region) as region",
+    )]);
     let report = home.run(&more, Options::default()).await;
     assert_eq!(actions(&report), [Action::Full, Action::Full]);
     assert_eq!(home.query("select region from gold.per_video order by video_id, view_date").await, ["DE", "", "FR"]);
@@ -261,7 +279,8 @@ async fn a_changed_definition_is_built_as_a_whole() {
     assert!(report.tests.iter().all(|test| matches!(test.result, TestResult::Passed)));
     // Silver changed, too, and with it a column's type: whole again.
     home.silver(&VIEWS, &[("a", None, 2)]).await;
-    let wider = project(&[("models/gold/gold__per_video.sql", "count(*) as views", "cast(count(*) as double) as views")]);
+    let wider =
+        project(&[("models/gold/gold__per_video.sql", "count(*) as views", "cast(count(*) as double) as views")]);
     let report = home.run(&wider, Options::default()).await;
     assert_eq!(actions(&report), [Action::Full, Action::Full]);
     assert_eq!(home.per_video().await[0], "a 2026-01-01 2.0 3.5");
@@ -286,7 +305,10 @@ async fn warnings_and_unit_tests() {
     let because = "unit test sums_by_day".to_owned();
     assert_eq!(actions(&report), vec![Action::Skipped { because }; 2]);
     let shown = report.failures().next().unwrap().to_string();
-    assert!(shown.contains("missing") && shown.contains("unexpected") && shown.contains("given.silver__long_views"), "{shown}");
+    assert!(
+        shown.contains("missing") && shown.contains("unexpected") && shown.contains("given.silver__long_views"),
+        "{shown}"
+    );
 
     for (old, new, part) in [
         ("a,2026-01-01,1", "a,yesterday,1", "column `view_date`"),
@@ -319,11 +341,26 @@ async fn errors_of_the_engine_name_the_model() {
     let mut home = Home::new().await;
     home.silver(&VIEWS, &TOUCHED).await;
     for (old, new, parts) in [
-        ("v.view_date,\n    count", "v.no_such,\n    count", ["models/gold/gold__per_video.sql", "no_such", "compiled SQL"]),
-        ("count(*) as views", "null as views", ["models/gold/gold__per_video.sql", "column `views` is null without a type", "| "]),
-        ("count(*) as views", "count(* as views", ["models/gold/gold__per_video.sql", "gold__per_video", "parsererror"]),
+        (
+            "v.view_date,\n    count",
+            "v.no_such,\n    count",
+            ["models/gold/gold__per_video.sql", "no_such", "compiled SQL"],
+        ),
+        (
+            "count(*) as views",
+            "null as views",
+            ["models/gold/gold__per_video.sql", "column `views` is null without a type", "| "],
+        ),
+        (
+            "count(*) as views",
+            "count(* as views",
+            ["models/gold/gold__per_video.sql", "gold__per_video", "parsererror"],
+        ),
     ] {
-        let broken = project(&[("models/gold/gold__per_video.sql", old, new), ("models/gold/gold.yml", "unit_tests:\n", "exposures:\n")]);
+        let broken = project(&[
+            ("models/gold/gold__per_video.sql", old, new),
+            ("models/gold/gold.yml", "unit_tests:\n", "exposures:\n"),
+        ]);
         let error = run(&home.lake, &broken, &Options::default()).await.unwrap_err().to_string();
         for part in parts {
             assert!(error.to_lowercase().contains(&part.to_lowercase()), "{part:?} is not in\n{error}");

@@ -3,7 +3,8 @@
 
 use crate::error::{Error, Place, Result};
 
-const SUPPORTED: &str = "{% macro name(args) %} and {% test name(model, column_name, ...) %} in macro files and tests/generic";
+const SUPPORTED: &str =
+    "{% macro name(args) %} and {% test name(model, column_name, ...) %} in macro files and tests/generic";
 
 /// Name of the one macro in a block's template: a macro calls others, and itself, through the project's names.
 pub(crate) const BODY: &str = "macro_body";
@@ -37,7 +38,11 @@ pub(crate) fn split(file: &str, text: &str) -> Result<Vec<Block>> {
         let end_word = match tag.word {
             "macro" => "endmacro",
             "test" | "data_test" => {
-                if tag.word == "test" { "endtest" } else { "enddata_test" }
+                if tag.word == "test" {
+                    "endtest"
+                } else {
+                    "enddata_test"
+                }
             }
             "docs" => "enddocs",
             other => return Err(refuse(&place, other)),
@@ -75,7 +80,11 @@ fn block(text: &str, tag: &Tag<'_>, close: &Tag<'_>, place: &Place) -> Result<Bl
     let name: String = text[name_at..tag.end].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     let rest = &text[name_at + name.len()..tag.end];
     if name.is_empty() || !rest.trim_start().starts_with('(') {
-        return Err(Error::unsupported(place, format!("`{}` has no name(args)", text[tag.start..tag.end].trim()), SUPPORTED));
+        return Err(Error::unsupported(
+            place,
+            format!("`{}` has no name(args)", text[tag.start..tag.end].trim()),
+            SUPPORTED,
+        ));
     }
     let mut source = "\n".repeat(place.line - 1);
     source.push_str(&text[tag.start..tag.word_at]);

@@ -87,7 +87,12 @@ pub(crate) fn add_functions(env: &mut Environment<'static>) {
     env.add_global("exceptions", Value::from_object(Exceptions));
     env.add_global(
         "target",
-        Value::from_pairs([("name", TARGET_TYPE), ("type", TARGET_TYPE), ("schema", "gold"), ("profile_name", "streamreel")]),
+        Value::from_pairs([
+            ("name", TARGET_TYPE),
+            ("type", TARGET_TYPE),
+            ("schema", "gold"),
+            ("profile_name", "streamreel"),
+        ]),
     );
 }
 
@@ -125,7 +130,9 @@ impl Scope {
             let name = match &second {
                 None => first,
                 Some(_) if first != project => {
-                    return Err(invalid(format!("ref('{first}', ...): there is no project `{first}`; this one is `{project}`")));
+                    return Err(invalid(format!(
+                        "ref('{first}', ...): there is no project `{first}`; this one is `{project}`"
+                    )));
                 }
                 Some(name) => name,
             };

@@ -31,9 +31,9 @@ impl Object for MacroRef {
         let template = state.env().get_template(&self.template)?;
         let mut captured = template.render_captured(())?;
         let result = captured.with_state_mut(|inner| {
-            let body = inner
-                .lookup(BODY)
-                .ok_or_else(|| JinjaError::new(ErrorKind::UnknownFunction, format!("{} defines no macro", self.template)))?;
+            let body = inner.lookup(BODY).ok_or_else(|| {
+                JinjaError::new(ErrorKind::UnknownFunction, format!("{} defines no macro", self.template))
+            })?;
             body.call(inner, args)
         });
         result.or_else(|error| returned(&error).ok_or(error))
@@ -87,7 +87,12 @@ impl Object for Namespace {
         self.macros.get(key.as_str()?).cloned()
     }
 
-    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, JinjaError> {
+    fn call_method(
+        self: &Arc<Self>,
+        state: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, JinjaError> {
         match self.macros.get(method) {
             Some(found) => found.call(state, args),
             None => Err(unknown(&format!("{}.{method}", self.name), method, &self.macros)),

@@ -42,7 +42,13 @@ impl Jinja {
         env.set_auto_escape_callback(|_| AutoEscape::None);
         env.set_unknown_method_callback(python::method);
         context::add_functions(&mut env);
-        let mut jinja = Self { env, project: project.to_owned(), macros: MacroTable::default(), builtins: MacroTable::default(), files };
+        let mut jinja = Self {
+            env,
+            project: project.to_owned(),
+            macros: MacroTable::default(),
+            builtins: MacroTable::default(),
+            files,
+        };
         let mut table = BTreeMap::new();
         jinja.compile(BUILTIN, BUILTIN_SQL, &mut table)?;
         jinja.builtins = Arc::new(table.iter().map(|(name, (value, _))| (name.clone(), value.clone())).collect());
@@ -79,7 +85,9 @@ impl Jinja {
 
     /// Whether the macro of this name is dbt's own, not the project's.
     pub(crate) fn is_builtin(&self, name: &str) -> bool {
-        self.builtins.get(name).is_some_and(|own| self.macros.get(name).is_some_and(|used| own.to_string() == used.to_string()))
+        self.builtins
+            .get(name)
+            .is_some_and(|own| self.macros.get(name).is_some_and(|used| own.to_string() == used.to_string()))
     }
 
     /// The names of the generic tests there are.
@@ -102,7 +110,8 @@ impl Jinja {
     /// what has no braces is taken as it is.
     pub(crate) fn value(&self, at: &Place, text: &str, scope: &Scope) -> Result<(Value, Collected)> {
         let trimmed = text.trim();
-        let single = trimmed.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).filter(|inner| !inner.contains("{{"));
+        let single =
+            trimmed.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).filter(|inner| !inner.contains("{{"));
         match single {
             Some(expression) => self.expression(at, expression, scope),
             None if text.contains("{{") || text.contains("{%") => {
@@ -125,7 +134,13 @@ impl Jinja {
     }
 
     /// Calls a macro with named arguments.
-    pub(crate) fn call(&self, at: &Place, name: &str, arguments: Vec<(String, Value)>, scope: &Scope) -> Result<(String, Collected)> {
+    pub(crate) fn call(
+        &self,
+        at: &Place,
+        name: &str,
+        arguments: Vec<(String, Value)>,
+        scope: &Scope,
+    ) -> Result<(String, Collected)> {
         let (mut env, collected) = scope.environment(self);
         let names: Vec<String> = arguments.iter().map(|(name, _)| format!("{name}=_given.{name}")).collect();
         env.add_global("_given", Value::from_pairs(arguments));

@@ -75,7 +75,12 @@ fn growing_set(tag: &str, text: &str) -> Option<String> {
 }
 
 /// Methods of plain values.
-pub(crate) fn method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, JinjaError> {
+pub(crate) fn method(
+    state: &mut State<'_, '_>,
+    value: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, JinjaError> {
     match value.kind() {
         ValueKind::String => string_method(value.as_str().unwrap_or_default(), method, args),
         ValueKind::Map => map_method(state, value, method, args),
@@ -105,7 +110,9 @@ fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Value, Jinj
         "split" if args.is_empty() => Value::from(text.split_whitespace().map(Value::from).collect::<Vec<_>>()),
         "split" => Value::from(text.split(argument(0)?).map(Value::from).collect::<Vec<_>>()),
         "join" => {
-            let items: Vec<String> = args.first().map_or(Ok(Vec::new()), |list| list.try_iter().map(|i| i.map(|v| v.to_string()).collect()))?;
+            let items: Vec<String> = args
+                .first()
+                .map_or(Ok(Vec::new()), |list| list.try_iter().map(|i| i.map(|v| v.to_string()).collect()))?;
             Value::from(items.join(text))
         }
         _ => return Err(JinjaError::from(ErrorKind::UnknownMethod)),

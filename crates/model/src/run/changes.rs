@@ -37,16 +37,6 @@ impl Groups {
         Ok(Self { rows, dates })
     }
 
-    /// Makes them a table of a session, under the same name for every model.
-    pub(super) fn register(&self, session: &SessionContext) -> Result<()> {
-        let failed = |error: datafusion::error::DataFusionError| Error::State(format!("registering {SCHEMA}.{TABLE}: {error}"));
-        let reference = TableReference::partial(SCHEMA, TABLE);
-        session.deregister_table(reference.clone()).map_err(failed)?;
-        let table = MemTable::try_new(self.rows.schema(), vec![vec![self.rows.clone()]]).map_err(failed)?;
-        session.register_table(reference, Arc::new(table)).map_err(failed)?;
-        Ok(())
-    }
-
     /// The distinct values of some of the columns.
     pub(super) async fn keys(&self, session: &SessionContext, columns: &[String]) -> Result<RecordBatch> {
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
@@ -57,8 +47,13 @@ impl Groups {
         };
         let batches = batches.map_err(|error| Error::State(format!("reading the changed groups: {error}")))?;
         let indices: Vec<usize> = names.iter().filter_map(|name| self.rows.schema().index_of(name).ok()).collect();
-        let schema = self.rows.schema().project(&indices).map_err(|error| Error::State(format!("reading the changed groups: {error}")))?;
-        concat_batches(&Arc::new(schema), &batches).map_err(|error| Error::State(format!("reading the changed groups: {error}")))
+        let schema = self
+            .rows
+            .schema()
+            .project(&indices)
+            .map_err(|error| Error::State(format!("reading the changed groups: {error}")))?;
+        concat_batches(&Arc::new(schema), &batches)
+            .map_err(|error| Error::State(format!("reading the changed groups: {error}")))
     }
 
     /// Whether nothing changed.
@@ -70,6 +65,18 @@ impl Groups {
     pub(super) fn columns(&self) -> Vec<String> {
         self.rows.schema().fields().iter().map(|field| field.name().clone()).collect()
     }
+}
+
+/// Makes keys the session's table of changed groups. It is made for each model, with the columns of its `changed_by`
+/// alone: several rows for one key would multiply the work of the join that looks for it.
+pub(super) fn register(session: &SessionContext, keys: RecordBatch) -> Result<()> {
+    let failed =
+        |error: datafusion::error::DataFusionError| Error::State(format!("registering {SCHEMA}.{TABLE}: {error}"));
+    let reference = TableReference::partial(SCHEMA, TABLE);
+    session.deregister_table(reference.clone()).map_err(failed)?;
+    let table = MemTable::try_new(keys.schema(), vec![vec![keys]]).map_err(failed)?;
+    session.register_table(reference, Arc::new(table)).map_err(failed)?;
+    Ok(())
 }
 
 async fn distinct(session: &SessionContext, sql: &str) -> Result<RecordBatch> {
@@ -88,6 +95,8 @@ async fn distinct(session: &SessionContext, sql: &str) -> Result<RecordBatch> {
 
 /// The values of a text column.
 fn texts(rows: &RecordBatch) -> Vec<Option<String>> {
-    let Some(column) = rows.columns().first().and_then(|column| column.as_string_opt::<i32>()) else { return Vec::new() };
+    let Some(column) = rows.columns().first().and_then(|column| column.as_string_opt::<i32>()) else {
+        return Vec::new();
+    };
     (0..column.len()).map(|row| column.is_valid(row).then(|| column.value(row).to_owned())).collect()
 }

@@ -41,8 +41,11 @@ async fn scan(
     relation: &str,
     members: &[(usize, String)],
 ) -> Result<Vec<u64>> {
-    let columns: Vec<String> =
-        members.iter().enumerate().map(|(at, (_, condition))| format!("count(*) filter (where {condition}) as c{at}")).collect();
+    let columns: Vec<String> = members
+        .iter()
+        .enumerate()
+        .map(|(at, (_, condition))| format!("count(*) filter (where {condition}) as c{at}"))
+        .collect();
     let refs: BTreeSet<String> = members.iter().flat_map(|(index, _)| tests[*index].models.iter().cloned()).collect();
     let sql = project.with_inlined(format!("select {} from {relation}", columns.join(", ")), &refs)?;
     let names: Vec<&str> = members.iter().map(|(index, _)| tests[*index].name.as_str()).collect();
@@ -75,7 +78,13 @@ async fn one(project: &Project, session: &SessionContext, test: &DataTest, count
 }
 
 pub(super) fn report(test: &DataTest, result: TestResult) -> TestReport {
-    TestReport { name: test.name.clone(), kind: ReportKind::Data, at: test.at.to_string(), severity: test.severity, result }
+    TestReport {
+        name: test.name.clone(),
+        kind: ReportKind::Data,
+        at: test.at.to_string(),
+        severity: test.severity,
+        result,
+    }
 }
 
 /// For dbt's own `not_null` and `accepted_values`: the relation and the condition of a failing row.

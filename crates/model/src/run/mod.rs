@@ -26,7 +26,7 @@ use steps::{Step, Work};
 pub type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
 
 /// What to run and how.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// Selectors: `name`, `+name`, `name+`, `tag:x`, `path:models/gold`; several add up, none selects all.
     pub select: Vec<String>,
@@ -38,6 +38,21 @@ pub struct Options {
     pub vars: serde_json::Map<String, serde_json::Value>,
     /// Told of every step.
     pub progress: Option<OnProgress>,
+    /// Microseconds since 1970, UTC: when the build is finished. By default, the machine's clock.
+    pub clock: fn() -> i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let (select, exclude, vars) = (Vec::new(), Vec::new(), serde_json::Map::new());
+        Self { select, exclude, full_refresh: false, vars, progress: None, clock: machine_clock }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the caller may give another clock")]
+fn machine_clock() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Builds gold from the silver that was derived last, tests it, and publishes it if no test of severity error fails.
@@ -59,12 +74,27 @@ pub async fn run(lake: &Lake, project: &Project, options: &Options) -> Result<Re
     };
     let selected = crate::select::select(project, &options.select, &options.exclude)?;
     let state = State::open(lake, project).await?;
-    let mut report = Report { outcome: Outcome::UpToDate, models: Vec::new(), tests: Vec::new(), stale: Vec::new(), elapsed: started.elapsed() };
+    let mut report = Report {
+        outcome: Outcome::UpToDate,
+        models: Vec::new(),
+        tests: Vec::new(),
+        stale: Vec::new(),
+        elapsed: started.elapsed(),
+    };
     if !options.full_refresh && state.is_up_to_date(project, &selected) {
         report.elapsed = started.elapsed();
         return Ok(report);
     }
-    let mut run = Run { project, options, state, selected, failed: BTreeMap::new(), redefined: BTreeSet::new(), ran: BTreeSet::new(), report };
+    let mut run = Run {
+        project,
+        options,
+        state,
+        selected,
+        failed: BTreeMap::new(),
+        redefined: BTreeSet::new(),
+        ran: BTreeSet::new(),
+        report,
+    };
     run.all().await?;
     run.finish(started).await
 }
@@ -87,7 +117,8 @@ struct Run<'a> {
 impl Run<'_> {
     async fn all(&mut self) -> Result<()> {
         let partial = !self.options.select.is_empty() || !self.options.exclude.is_empty();
-        let steps = steps::plan(self.project, &self.selected, partial, |model| self.state.is_readable(self.project, model));
+        let steps =
+            steps::plan(self.project, &self.selected, partial, |model| self.state.is_readable(self.project, model));
         self.tell(&Progress::Planned { steps: steps.len() });
         for (index, step) in steps.iter().enumerate() {
             self.tell(&Progress::Started { step: index, name: step.name.clone(), what: step.what() });
@@ -167,7 +198,14 @@ impl Run<'_> {
             self.failed.insert(name.to_owned(), because.clone());
             let relation = model.relation();
             let action = Action::Skipped { because };
-            self.report.models.push(ModelReport { name: name.to_owned(), relation, action, written: 0, rows: 0, elapsed: started.elapsed() });
+            self.report.models.push(ModelReport {
+                name: name.to_owned(),
+                relation,
+                action,
+                written: 0,
+                rows: 0,
+                elapsed: started.elapsed(),
+            });
             return Ok(0);
         }
         let upstream = crate::graph::reachable(&self.project.models, name, true);
@@ -201,7 +239,7 @@ impl Run<'_> {
             Outcome::NotPublished
         } else {
             self.report.stale = self.state.stale(self.project);
-            Outcome::Published { build_id: self.state.publish(self.project).await? }
+            Outcome::Published { build_id: self.state.publish(self.project, (self.options.clock)()).await? }
         };
         self.report.elapsed = started.elapsed();
         Ok(self.report)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use streamreel_lake::{CommitNote, Delete, TableId, TableSpec};
 
-use super::changes::Groups;
+use super::changes::{self, Groups};
 use super::sql::Origin;
 use super::state::{Record, State};
 use super::types::{fit, table_schema};
@@ -57,7 +57,9 @@ pub(super) async fn build(project: &Project, state: &mut State<'_>, model: &Mode
     let hash = definition(project, model, &full_sql)?;
     let decision = decide(state, model, &id, &hash, &inputs).await?;
     let mut built = match decision {
-        Decision::Unchanged => Built { action: Action::Unchanged, redefined: false, written: 0, rows: state.rows(&id).await? },
+        Decision::Unchanged => {
+            Built { action: Action::Unchanged, redefined: false, written: 0, rows: state.rows(&id).await? }
+        }
         Decision::Full { redefined } => full(state, model, &id, &full_sql, redefined).await?,
         Decision::Groups(groups) => {
             let sql = project.compile_model(model, Some(&groups.dates))?;
@@ -82,7 +84,10 @@ fn definition(project: &Project, model: &Model, full_sql: &str) -> Result<String
     if model.config.materialized == Materialized::Incremental {
         hash.update(project.compile_model(model, Some(&[]))?.as_bytes());
     }
-    hash.update(format!("{:?} {:?} {:?}", model.config.materialized, model.config.changed_by, model.config.partition_by).as_bytes());
+    hash.update(
+        format!("{:?} {:?} {:?}", model.config.materialized, model.config.changed_by, model.config.partition_by)
+            .as_bytes(),
+    );
     Ok(format!("{:032x}", hash.digest128()))
 }
 
@@ -136,15 +141,23 @@ async fn full(state: &mut State<'_>, model: &Model, id: &TableId, sql: &str, red
 }
 
 /// Replaces the changed groups; `None` when the table's columns are others than the query's.
-async fn incremental(state: &mut State<'_>, model: &Model, id: &TableId, sql: &str, groups: &Groups) -> Result<Option<Built>> {
+async fn incremental(
+    state: &mut State<'_>,
+    model: &Model,
+    id: &TableId,
+    sql: &str,
+    groups: &Groups,
+) -> Result<Option<Built>> {
     let at = Place::new(&model.file, 0);
     let origin = Origin { node: &model.name, at: &at };
     let keys = groups.keys(state.session(), &model.config.changed_by).await?;
-    groups.register(state.session())?;
+    changes::register(state.session(), keys.clone())?;
     let frame = origin.plan(state.session(), sql).await?;
     let schema = table_schema(frame.schema().as_arrow()).map_err(|detail| origin.refused(sql, detail))?;
     let Some(mut table) = state.table(id).await? else { return Ok(None) };
-    let same = |(a, b): (&arrow_schema::FieldRef, &arrow_schema::FieldRef)| a.name() == b.name() && a.data_type() == b.data_type();
+    let same = |(a, b): (&arrow_schema::FieldRef, &arrow_schema::FieldRef)| {
+        a.name() == b.name() && a.data_type() == b.data_type()
+    };
     let has = table.schema();
     if has.fields().len() != schema.fields().len() || !has.fields().iter().zip(schema.fields()).all(same) {
         return Ok(None);

@@ -23,8 +23,14 @@ impl Origin<'_> {
 
     /// An error about this node's SQL.
     pub(super) fn refused(&self, sql: &str, detail: impl Into<String>) -> Error {
-        let numbered: Vec<String> = sql.lines().enumerate().map(|(index, line)| format!("{:>5} | {line}", index + 1)).collect();
-        Error::Query { node: self.node.to_owned(), at: self.at.clone(), detail: detail.into(), sql: numbered.join("\n") }
+        let numbered: Vec<String> =
+            sql.lines().enumerate().map(|(index, line)| format!("{:>5} | {line}", index + 1)).collect();
+        Error::Query {
+            node: self.node.to_owned(),
+            at: self.at.clone(),
+            detail: detail.into(),
+            sql: numbered.join("\n"),
+        }
     }
 
     /// Plans a query.
@@ -41,7 +47,9 @@ impl Origin<'_> {
     pub(super) async fn counts(&self, session: &SessionContext, sql: &str) -> Result<Vec<u64>> {
         let batches = self.collect(session, sql).await?;
         let row = batches.iter().find(|batch| batch.num_rows() > 0);
-        let number = |column: &dyn Array| column.as_primitive_opt::<Int64Type>().map_or(0, |values| values.value(0).unsigned_abs());
+        let number = |column: &dyn Array| {
+            column.as_primitive_opt::<Int64Type>().map_or(0, |values| values.value(0).unsigned_abs())
+        };
         Ok(row.map(|batch| batch.columns().iter().map(|column| number(column.as_ref())).collect()).unwrap_or_default())
     }
 

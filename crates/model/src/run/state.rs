@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use streamreel_lake::{Build, CommitNote, Delete, Lake, Layer, Reading, SilverBuild, Table, TableId, TableSpec, Written};
+use streamreel_lake::{
+    Build, CommitNote, Delete, Lake, Layer, Reading, SilverBuild, Table, TableId, TableSpec, Written,
+};
 
 use super::changes::Groups;
 use super::model::table_of;
@@ -57,6 +58,10 @@ impl<'a> State<'a> {
         let (published_records, published_digest) = published.as_ref().map(remembered).unwrap_or_default();
         let mut versions = staged.versions.clone();
         versions.retain(|id, _| id.layer != Layer::Gold);
+        let bronze = TableId::bronze("events");
+        if lake.open_table(&bronze).await.map_err(Error::lake("opening bronze.events"))?.is_some() {
+            versions.entry(bronze).or_insert(staged.bronze_version);
+        }
         for model in stored(project) {
             let id = table_of(model)?;
             if let Some(version) = published.as_ref().and_then(|build| build.version_of(&id)) {
@@ -65,7 +70,11 @@ impl<'a> State<'a> {
             }
         }
         let session = lake.session(&Reading::At(versions.clone())).await.map_err(Error::lake("opening a session"))?;
-        let records = published_records.iter().filter(|(id, _)| versions.contains_key(*id)).map(|(id, r)| (id.clone(), r.clone())).collect();
+        let records = published_records
+            .iter()
+            .filter(|(id, _)| versions.contains_key(*id))
+            .map(|(id, r)| (id.clone(), r.clone()))
+            .collect();
         let mut state = Self {
             lake,
             session,
@@ -86,8 +95,10 @@ impl<'a> State<'a> {
     async fn read_silver_builds(&self) -> Result<Vec<String>> {
         let at = crate::Place::new("silver.builds", 0);
         let origin = super::sql::Origin { node: "silver builds", at: &at };
-        let batches = origin.collect(&self.session, "select build_id from silver.builds order by finished_at, build_id").await?;
-        let texts = super::types::texts(&batches).map_err(|error| Error::State(format!("reading silver.builds: {error}")))?;
+        let batches =
+            origin.collect(&self.session, "select build_id from silver.builds order by finished_at, build_id").await?;
+        let texts =
+            super::types::texts(&batches).map_err(|error| Error::State(format!("reading silver.builds: {error}")))?;
         Ok(texts.rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 
@@ -97,7 +108,8 @@ impl<'a> State<'a> {
             let record = table_of(model).ok().and_then(|id| self.published_records.get(&id));
             record.is_some_and(|record| record.silver_build == self.staged.build_id)
         };
-        let silver = |build: &Build| self.staged.versions.iter().all(|(id, version)| build.version_of(id) == Some(*version));
+        let silver =
+            |build: &Build| self.staged.versions.iter().all(|(id, version)| build.version_of(id) == Some(*version));
         self.published.as_ref().is_some_and(silver)
             && self.published_digest == project.digest()
             && stored(project).filter(|model| selected.contains(&model.name)).all(current)
@@ -128,7 +140,8 @@ impl<'a> State<'a> {
         let Some(model) = project.models.get(model) else { return false };
         let reads = crate::graph::reachable(&project.models, &model.name, true);
         let there = |model: &Model| {
-            model.config.materialized == Materialized::Ephemeral || table_of(model).is_ok_and(|id| self.versions.contains_key(&id))
+            model.config.materialized == Materialized::Ephemeral
+                || table_of(model).is_ok_and(|id| self.versions.contains_key(&id))
         };
         match model.config.materialized {
             Materialized::Ephemeral => reads.iter().filter_map(|name| project.models.get(name)).all(there),
@@ -138,7 +151,9 @@ impl<'a> State<'a> {
 
     /// Whether everything that a data test reads is as it was when the published build passed it.
     pub(super) fn is_unchanged(&self, project: &Project, test: &DataTest) -> bool {
-        let Some(published) = self.published.as_ref().filter(|_| self.published_digest == project.digest()) else { return false };
+        let Some(published) = self.published.as_ref().filter(|_| self.published_digest == project.digest()) else {
+            return false;
+        };
         let mut tables = BTreeSet::new();
         for model in &test.models {
             self.tables_below(project, model, &mut tables);
@@ -150,7 +165,9 @@ impl<'a> State<'a> {
         }
         let same = |relation: &Relation| {
             let id: Option<TableId> = relation.to_string().parse().ok();
-            id.is_some_and(|id| self.versions.get(&id).is_some_and(|version| published.version_of(&id) == Some(*version)))
+            id.is_some_and(|id| {
+                self.versions.get(&id).is_some_and(|version| published.version_of(&id) == Some(*version))
+            })
         };
         !tables.is_empty() && tables.iter().all(same)
     }
@@ -195,7 +212,13 @@ impl<'a> State<'a> {
     }
 
     /// Commits, and lets the session read the new version.
-    pub(super) async fn commit(&mut self, table: &mut Table, delete: Delete, written: Written, note: CommitNote) -> Result<()> {
+    pub(super) async fn commit(
+        &mut self,
+        table: &mut Table,
+        delete: Delete,
+        written: Written,
+        note: CommitNote,
+    ) -> Result<()> {
         let id = table.id().clone();
         let note = note.of_build(&self.build_id);
         let version = table.commit(delete, written, note).await.map_err(Error::lake(format!("committing {id}")))?;
@@ -221,13 +244,14 @@ impl<'a> State<'a> {
     }
 
     /// Appends the row of `gold.builds` that makes everything visible at once; gives its build id.
-    pub(super) async fn publish(&self, project: &Project) -> Result<String> {
-        let models: BTreeMap<String, &Record> = self.records.iter().map(|(id, record)| (id.to_string(), record)).collect();
-        let rows: BTreeMap<String, u64> = self.records.iter().map(|(id, record)| (id.to_string(), record.rows)).collect();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    pub(super) async fn publish(&self, project: &Project, finished_at: i64) -> Result<String> {
+        let models: BTreeMap<String, &Record> =
+            self.records.iter().map(|(id, record)| (id.to_string(), record)).collect();
+        let rows: BTreeMap<String, u64> =
+            self.records.iter().map(|(id, record)| (id.to_string(), record.rows)).collect();
         let build = Build {
             build_id: self.build_id.clone(),
-            finished_at: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
+            finished_at,
             versions: self.versions.clone(),
             bronze_version: self.staged.bronze_version,
             offsets: self.staged.offsets.clone(),

@@ -39,7 +39,8 @@ pub(super) fn plan<'a>(
     partial: bool,
     readable: impl Fn(&str) -> bool,
 ) -> Vec<Step<'a>> {
-    let position: BTreeMap<&str, usize> = project.order.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    let position: BTreeMap<&str, usize> =
+        project.order.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
     let mut due: BTreeMap<usize, Vec<&DataTest>> = BTreeMap::new();
     let mut of_sources = Vec::new();
     for test in &project.tests {

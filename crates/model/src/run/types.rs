@@ -24,7 +24,9 @@ pub(super) fn table_schema(query: &Schema) -> Result<SchemaRef, String> {
         }
         let data_type = table_type(field.data_type()).ok_or_else(|| match field.data_type() {
             DataType::Null => format!("column `{}` is null without a type: write cast(null as ...)", field.name()),
-            other => format!("column `{}` is of type {other}, which a Delta table does not have: cast it", field.name()),
+            other => {
+                format!("column `{}` is of type {other}, which a Delta table does not have: cast it", field.name())
+            }
         })?;
         fields.push(Field::new(field.name(), data_type, true));
     }
@@ -43,7 +45,9 @@ fn table_type(query: &DataType) -> Option<DataType> {
         T::Float16 => T::Float32,
         T::Date32 | T::Date64 => T::Date32,
         T::Timestamp(_, _) => T::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::Float32 | T::Float64 | T::Decimal128(_, _) => query.clone(),
+        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::Float32 | T::Float64 | T::Decimal128(_, _) => {
+            query.clone()
+        }
         _ => return None,
     })
 }
@@ -75,7 +79,8 @@ pub(super) fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch
 pub(super) fn typed(rows: &Rows, schema: &SchemaRef) -> Result<RecordBatch, String> {
     if let Some(unknown) = rows.columns.iter().find(|name| schema.index_of(name).is_err()) {
         let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let near = crate::error::nearest(unknown, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+        let near =
+            crate::error::nearest(unknown, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
         return Err(format!("there is no column `{unknown}` among {}{}", known.join(", "), near.unwrap_or_default()));
     }
     let mut columns: Vec<ArrayRef> = Vec::new();
@@ -123,7 +128,10 @@ mod tests {
         for (given, expected) in [
             (DataType::Utf8View, DataType::Utf8),
             (DataType::UInt64, DataType::Int64),
-            (DataType::Timestamp(TimeUnit::Nanosecond, None), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            (
+                DataType::Timestamp(TimeUnit::Nanosecond, None),
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            ),
             (DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), DataType::Utf8),
             (DataType::Decimal128(28, 9), DataType::Decimal128(28, 9)),
         ] {

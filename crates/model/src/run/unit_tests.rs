@@ -23,7 +23,12 @@ const SCHEMA: &str = "given";
 ///
 /// # Errors
 /// [`Error::UnitTest`] when it is written wrongly, or the model's SQL does not run.
-pub(super) async fn run(project: &Project, session: &SessionContext, test: &UnitTest, model: &Model) -> Result<TestReport> {
+pub(super) async fn run(
+    project: &Project,
+    session: &SessionContext,
+    test: &UnitTest,
+    model: &Model,
+) -> Result<TestReport> {
     let own = SessionContext::new_with_config(session.copied_config());
     execute(&own, &format!("create schema {SCHEMA}"), test).await?;
     let mut inputs = Inputs::default();
@@ -39,7 +44,13 @@ pub(super) async fn run(project: &Project, session: &SessionContext, test: &Unit
     let schema = table_schema(frame.schema().as_arrow()).map_err(|detail| origin.refused(&sql, detail))?;
     let found = frame.collect().await.map_err(|error| origin.failed(&sql, &error))?;
     let result = compare(test, &schema, &found, sql)?;
-    Ok(TestReport { name: test.name.clone(), kind: TestKind::Unit, at: test.at.to_string(), severity: Severity::Error, result })
+    Ok(TestReport {
+        name: test.name.clone(),
+        kind: TestKind::Unit,
+        at: test.at.to_string(),
+        severity: Severity::Error,
+        result,
+    })
 }
 
 fn wrong(test: &UnitTest, detail: impl Into<String>) -> Error {
@@ -100,7 +111,10 @@ impl Inputs {
 
 impl Resolver for Inputs {
     fn model(&self, name: &str) -> Result<Relation, String> {
-        self.models.get(name).cloned().ok_or_else(|| format!("ref('{name}') has no given rows; add `input: ref('{name}')`"))
+        self.models
+            .get(name)
+            .cloned()
+            .ok_or_else(|| format!("ref('{name}') has no given rows; add `input: ref('{name}')`"))
     }
     fn source(&self, source: &str, table: &str) -> Result<Relation, String> {
         let key = (source.to_owned(), table.to_owned());
@@ -109,7 +123,13 @@ impl Resolver for Inputs {
 }
 
 /// The columns of what an input stands for.
-async fn columns(project: &Project, session: &SessionContext, input: &Input, test: &UnitTest, model: &Model) -> Result<SchemaRef> {
+async fn columns(
+    project: &Project,
+    session: &SessionContext,
+    input: &Input,
+    test: &UnitTest,
+    model: &Model,
+) -> Result<SchemaRef> {
     let (body, refs) = match input {
         Input::This => (project.compile_model(model, None)?, Vec::new()),
         Input::Model(name) => {
@@ -148,7 +168,9 @@ fn compare(test: &UnitTest, schema: &SchemaRef, found: &[RecordBatch], sql: Stri
     let mut indices = Vec::new();
     for name in &test.expect.columns {
         let known = || schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
-        let index = schema.index_of(name).map_err(|_| wrong(test, format!("expect: there is no column `{name}` among {}", known())))?;
+        let index = schema
+            .index_of(name)
+            .map_err(|_| wrong(test, format!("expect: there is no column `{name}` among {}", known())))?;
         indices.push(index);
     }
     if indices.is_empty() {

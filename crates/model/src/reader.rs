@@ -79,7 +79,7 @@ impl Reader<'_> {
         }
         let described = properties.models.get(name);
         for (key, node) in described.map(|d| d.config.as_slice()).unwrap_or_default() {
-            layers.set_node(key, node, &described.map_or("", |d| &d.at.file), self.jinja, &scope)?;
+            layers.set_node(key, node, described.map_or("", |d| &d.at.file), self.jinja, &scope)?;
         }
         scope.config = layers.visible();
         let (_, collected) = self.jinja.render(file, sql, &scope)?;

@@ -9,6 +9,9 @@ fn small() -> Project {
     Project::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/small")).unwrap()
 }
 
+/// Files of a project, and parts of the error that they are.
+type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
 /// A project of the given files; `name: p` is there unless `dbt_project.yml` is given.
 fn load(files: &[(&str, &str)]) -> Result<Project, String> {
     let dir = tempfile::tempdir().unwrap();
@@ -138,60 +141,60 @@ fn macros_and_python_habits() {
 
 #[test]
 fn errors_say_where_and_what_is_supported() {
-    let model = "models/gold__m.sql";
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    const MODEL: &str = "models/gold__m.sql";
+    let cases: &[Case] = &[
         (
-            &[(model, "select 1\nfrom {{ ref('gold__n') }}")],
+            &[(MODEL, "select 1\nfrom {{ ref('gold__n') }}")],
             &["models/gold__m.sql:2", "no such model", "| from {{ ref"],
         ),
-        (&[(model, "select {{ nope }}")], &["models/gold__m.sql:1", "undefined"]),
-        (&[(model, "select {{ nope(1) }}")], &["models/gold__m.sql:1", "nope"]),
-        (&[(model, "select {% if %}")], &["models/gold__m.sql:1", "syntax error"]),
-        (&[(model, "\n{{ source('a', 'b') }}")], &["models/gold__m.sql:2", "not declared"]),
-        (&[(model, "{{ var('v') }}")], &["var('v') is not set"]),
+        (&[(MODEL, "select {{ nope }}")], &["models/gold__m.sql:1", "undefined"]),
+        (&[(MODEL, "select {{ nope(1) }}")], &["models/gold__m.sql:1", "nope"]),
+        (&[(MODEL, "select {% if %}")], &["models/gold__m.sql:1", "syntax error"]),
+        (&[(MODEL, "\n{{ source('a', 'b') }}")], &["models/gold__m.sql:2", "not declared"]),
+        (&[(MODEL, "{{ var('v') }}")], &["var('v') is not set"]),
         (
-            &[(model, "{{ config(materialized='snapshot') }}")],
+            &[(MODEL, "{{ config(materialized='snapshot') }}")],
             &["models/gold__m.sql:1", "supported: table, incremental"],
         ),
-        (&[(model, "\n{{ config(materialised='table') }}")], &["models/gold__m.sql:2", "did you mean `materialized`"]),
-        (&[(model, "{{ config(materialized='view') }}")], &["a view in gold"]),
-        (&[(model, "{{ config(materialized='incremental') }}")], &["without `changed_by`"]),
-        (&[(model, "{{ config(post_hook='x') }}")], &["hooks"]),
+        (&[(MODEL, "\n{{ config(materialised='table') }}")], &["models/gold__m.sql:2", "did you mean `materialized`"]),
+        (&[(MODEL, "{{ config(materialized='view') }}")], &["a view in gold"]),
+        (&[(MODEL, "{{ config(materialized='incremental') }}")], &["without `changed_by`"]),
+        (&[(MODEL, "{{ config(post_hook='x') }}")], &["hooks"]),
         (&[("models/silver__m.sql", "select 1")], &["only gold is written here"]),
         (&[("models/m.sql", "{{ config(materialized='ephemeral') }}")], &["does not say its layer"]),
-        (&[(model, "select 1"), ("models/x/gold__m.sql", "select 1")], &["is also in"]),
+        (&[(MODEL, "select 1"), ("models/x/gold__m.sql", "select 1")], &["is also in"]),
         (
             &[("macros/m.sql", "\n{% materialization m, default %}{% endmaterialization %}")],
             &["macros/m.sql:2", "materialization"],
         ),
         (
-            &[("macros/m.sql", "\n\n{% macro f() %}{{ g() }}{% endmacro %}"), (model, "{{ f() }}")],
+            &[("macros/m.sql", "\n\n{% macro f() %}{{ g() }}{% endmacro %}"), (MODEL, "{{ f() }}")],
             &["macros/m.sql:3", "no macro or function"],
         ),
         (&[("seeds/s.csv", "a,b")], &["seeds/s.csv", "not run"]),
         (&[("models/m.yml", "models:\n  - name: gold__x")], &["models/m.yml:2", "no SQL file"]),
         (
-            &[(model, "select 1"), ("models/m.yml", "models:\n  - name: gold__m\n    colums: []")],
+            &[(MODEL, "select 1"), ("models/m.yml", "models:\n  - name: gold__m\n    colums: []")],
             &["models/m.yml:3", "did you mean `columns`"],
         ),
         (
             &[
-                (model, "select 1"),
+                (MODEL, "select 1"),
                 ("models/m.yml", "models:\n  - name: gold__m\n    data_tests:\n      - uniqe: {column_name: a}"),
             ],
             &["models/m.yml:4", "did you mean `unique`"],
         ),
         (
-            &[(model, "{{ ref('gold__n') }}"), ("models/gold__n.sql", "{{ ref('gold__m') }}")],
+            &[(MODEL, "{{ ref('gold__n') }}"), ("models/gold__n.sql", "{{ ref('gold__m') }}")],
             &["gold__m -> gold__n -> gold__m"],
         ),
         (&[("dbt_project.yml", "name: p\non-run-end: [x]")], &["dbt_project.yml:2", "on-run-end"]),
         (
-            &[(model, "{{ adapter.get_columns_in_relation(this) }}")],
+            &[(MODEL, "{{ adapter.get_columns_in_relation(this) }}")],
             &["adapter.get_columns_in_relation is not supported"],
         ),
         (
-            &[(model, "{{ p.exact_sm(1) }}"), ("macros/m.sql", "{% macro exact_sum(x) %}{% endmacro %}")],
+            &[(MODEL, "{{ p.exact_sm(1) }}"), ("macros/m.sql", "{% macro exact_sum(x) %}{% endmacro %}")],
             &["did you mean `exact_sum`"],
         ),
     ];

@@ -331,9 +331,22 @@ async fn a_part_can_be_built() {
     assert!(published(&report));
     assert_eq!(report.stale, ["gold.best"]);
     assert_eq!(home.per_video().await.len(), 1);
+    // The rest comes with all tests, those of silver included.
     let report = home.run(&project, Options::default()).await;
     assert_eq!(actions(&report), [Action::Unchanged, Action::Full]);
     assert!(report.stale.is_empty());
+    assert_eq!(report.tests.iter().filter(|test| matches!(test.result, TestResult::Passed)).count(), 11);
+    assert_eq!(home.run(&project, Options::default()).await.outcome, Outcome::UpToDate);
+}
+
+#[tokio::test]
+async fn a_part_needs_what_it_reads() {
+    let mut home = Home::new().await;
+    home.silver(&VIEWS, &TOUCHED).await;
+    let select = vec!["gold__best".to_owned()];
+    let options = Options { select, ..Options::default() };
+    let error = run(&home.lake, &project(&[]), &options).await.unwrap_err().to_string();
+    assert!(error.contains("select `+gold__best`"), "{error}");
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Value, Jinj
 
 fn map_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, JinjaError> {
     match method {
-        "items" => state.apply_filter("items", &[value.clone()]),
+        "items" => state.apply_filter("items", std::slice::from_ref(value)),
         "keys" => Ok(Value::from(value.try_iter()?.collect::<Vec<_>>())),
         "values" => {
             let keys: Vec<Value> = value.try_iter()?.collect();

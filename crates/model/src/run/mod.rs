@@ -16,7 +16,7 @@ use std::time::Instant;
 use streamreel_lake::Lake;
 
 use crate::Severity;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::report::{Action, ModelReport, Outcome, Progress, Report, TestResult};
 use state::State;
@@ -85,11 +85,13 @@ pub async fn run(lake: &Lake, project: &Project, options: &Options) -> Result<Re
         report.elapsed = started.elapsed();
         return Ok(report);
     }
+    let partial = !options.select.is_empty() || !options.exclude.is_empty();
     let mut run = Run {
         project,
         options,
         state,
         selected,
+        partial,
         failed: BTreeMap::new(),
         redefined: BTreeSet::new(),
         ran: BTreeSet::new(),
@@ -105,6 +107,8 @@ struct Run<'a> {
     options: &'a Options,
     state: State<'a>,
     selected: BTreeSet<String>,
+    /// Whether something is left out, so that not all tests run.
+    partial: bool,
     /// Models that were not built or failed a test, with the reason.
     failed: BTreeMap<String, String>,
     /// Models built as a whole because their definition changed, not only what they read.
@@ -209,6 +213,10 @@ impl Run<'_> {
             return Ok(0);
         }
         let upstream = crate::graph::reachable(&self.project.models, name, true);
+        if let Some(missing) = upstream.iter().find(|other| !self.state.is_readable(self.project, other)) {
+            let detail = format!("it reads `{missing}`, which has never been built; select `+{name}`");
+            return Err(Error::Select { selector: name.to_owned(), detail });
+        }
         let inputs = model::Inputs {
             redefined: self.options.full_refresh || upstream.iter().any(|other| self.redefined.contains(other)),
             rebuilt: upstream.iter().any(|other| self.ran.contains(other)),
@@ -239,7 +247,9 @@ impl Run<'_> {
             Outcome::NotPublished
         } else {
             self.report.stale = self.state.stale(self.project);
-            Outcome::Published { build_id: self.state.publish(self.project, (self.options.clock)()).await? }
+            Outcome::Published {
+                build_id: self.state.publish(self.project, !self.partial, (self.options.clock)()).await?,
+            }
         };
         self.report.elapsed = started.elapsed();
         Ok(self.report)

@@ -12,11 +12,11 @@ use streamreel_lake::{
 
 use super::changes::Groups;
 use super::model::table_of;
-use crate::Materialized;
 use crate::checks::{DataTest, Target, TestKind};
 use crate::error::{Error, Result};
 use crate::jinja::Relation;
 use crate::project::{Model, Project};
+use crate::{Materialized, Severity};
 
 /// What a gold table was built from; kept in the row of `gold.builds` under `counts.models`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,9 +149,11 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Whether everything that a data test reads is as it was when the published build passed it.
+    /// Whether everything that a data test reads is as it was when the published build passed it. One that only warns
+    /// may have failed then.
     pub(super) fn is_unchanged(&self, project: &Project, test: &DataTest) -> bool {
-        let Some(published) = self.published.as_ref().filter(|_| self.published_digest == project.digest()) else {
+        let same_tests = test.severity == Severity::Error && self.published_digest == project.digest();
+        let Some(published) = self.published.as_ref().filter(|_| same_tests) else {
             return false;
         };
         let mut tables = BTreeSet::new();
@@ -244,7 +246,8 @@ impl<'a> State<'a> {
     }
 
     /// Appends the row of `gold.builds` that makes everything visible at once; gives its build id.
-    pub(super) async fn publish(&self, project: &Project, finished_at: i64) -> Result<String> {
+    /// Only a `complete` run, with all tests, lets the next one take over what has not changed since.
+    pub(super) async fn publish(&self, project: &Project, complete: bool, finished_at: i64) -> Result<String> {
         let models: BTreeMap<String, &Record> =
             self.records.iter().map(|(id, record)| (id.to_string(), record)).collect();
         let rows: BTreeMap<String, u64> =
@@ -260,7 +263,7 @@ impl<'a> State<'a> {
                 "silver": self.staged.counts,
                 "silver_build": self.staged.build_id,
                 "models": models,
-                "project": project.digest(),
+                "project": complete.then(|| project.digest()),
             }),
         };
         self.lake.publish(&build).await.map_err(Error::lake("publishing the build"))?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, PrimitiveArray, RecordBatch,
@@ -65,6 +66,8 @@ impl Assembler<'_> {
                 "video_duration_s" => {
                     Arc::new((0..kept.len()).map(|index| of_row(index).facts.duration_s).collect::<Float64Array>())
                 }
+                // The same in all rows of a group: with every row kept, its order inside the group changes nothing.
+                "user_id" | "video_id" | "session_id" if kept.len() == column.len() => Arc::clone(column),
                 _ => taken(column, indices.as_ref(), kept.len()).map_err(&failed)?,
             });
         }
@@ -221,13 +224,27 @@ fn times(values: impl Iterator<Item = i64>) -> ArrayRef {
     Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter_values(values).with_timezone("UTC"))
 }
 
-/// Rows of a column: as it is when they are all in place; an empty column needs no taking.
+/// Rows of a column: as it is when they are all in place or all alike, which is cheaper to find out than to copy.
 fn taken(column: &ArrayRef, rows: Option<&UInt32Array>, kept: usize) -> Result<ArrayRef, ArrowError> {
     match rows {
-        None => Ok(column.slice(0, kept)),
-        Some(_) if column.null_count() == column.len() => Ok(column.slice(0, kept)),
-        Some(rows) => take(column, rows, None),
+        Some(rows) if !is_constant(column) => take(column, rows, None),
+        _ => Ok(column.slice(0, kept)),
     }
+}
+
+/// Whether a column has one value in all rows; `false` may be a lie. Stops at the first that differs.
+fn is_constant(column: &ArrayRef) -> bool {
+    if column.null_count() > 0 {
+        return column.null_count() == column.len();
+    }
+    let Some(text) = column.as_string_opt::<i32>() else { return false };
+    let offsets = text.value_offsets();
+    let (first, last) = (offsets[0] as usize, offsets[text.len()] as usize);
+    let bytes = &text.value_data()[first..last];
+    let Some(length) = bytes.len().checked_div(text.len()) else { return true };
+    // All of one length, and each the same as the one after it.
+    offsets.windows(2).all(|pair| (pair[1] - pair[0]) as usize == length)
+        && bytes[length..] == bytes[..bytes.len() - length]
 }
 
 fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, ArrowError> {

@@ -21,6 +21,10 @@
 //! * A segment that starts at or beyond the duration is counted in `begins_beyond_duration`, and in `beyond_duration` too when it
 //!   is longer than 1 s.
 //! * Without a duration `is_completed` is unknown; `is_engaged` then rests on watch time alone.
+//! * The position of a seek's origin is what was reported or expected, also where that lies beyond the duration.
+//! * A placed segment that would begin before 0 begins at 0; the time that has no room is not counted in `unplaced_s`.
+//! * Events without a session make views of their own: those with one neither join them nor bridge a gap.
+//! * `watch_time_percentage` of an event is at most 100, as every percentage.
 //! * A segment placed backwards from a position begins, by the clock, with the time that it was given (`p` less `elapsed x rate`).
 
 mod assemble;

@@ -58,8 +58,9 @@ pub fn reduce(events: &[ViewEvent], metadata: Option<f64>) -> Result {
             out.stale_plays += 1;
             p = Some(to);
         }
-        let (mut from, mut to) = (None, None);
+        let mut to = None;
         if e.kind == Seek {
+            let from;
             (from, to) = seek_ends(e);
             p = from;
             let leaves = from.or_else(|| match &run {

@@ -10,7 +10,8 @@ fn generate(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("generate");
     group.throughput(Throughput::Elements(RECORDS)).sample_size(10);
     for (name, dirt_ratio) in [("clean", 0.0), ("5 % dirt", 0.05)] {
-        let settings = Settings { pace: Pace::Records { records: RECORDS, days: 7 }, dirt_ratio, ..Settings::default() };
+        let settings =
+            Settings { pace: Pace::Records { records: RECORDS, days: 7 }, dirt_ratio, ..Settings::default() };
         group.bench_function(name, |bencher| {
             let mut batch = Batch::with_capacity(5_000);
             bencher.iter(|| {

@@ -117,7 +117,7 @@ const FULL: Player = Player {
     stamp: Stamp::Utc,
     seek: SeekStyle::PausesFirst,
     seek_in_position: false,
-    beat_ms: 10_000,
+    beat_ms: 20_000,
     devices: &["desktop", "desktop", "laptop", "laptop", "tablet"],
 };
 
@@ -133,11 +133,10 @@ const MINIMAL: Player = Player {
     load: false,
     chatter: false,
     seek: SeekStyle::Never,
-    beat_ms: 30_000,
+    beat_ms: 60_000,
     devices: &[],
     ..FULL
 };
-
 
 pub(crate) const PLAYERS: [Player; 8] = [
     FULL,
@@ -148,7 +147,7 @@ pub(crate) const PLAYERS: [Player; 8] = [
         rate: false,
         stamp: Stamp::EpochMs,
         seek: SeekStyle::Plain,
-        beat_ms: 15_000,
+        beat_ms: 30_000,
         devices: &["phone", "phone", "phone", "phone", "tablet"],
         ..FULL
     },
@@ -175,7 +174,7 @@ pub(crate) const PLAYERS: [Player; 8] = [
         upper_case: true,
         load: false,
         seek: SeekStyle::StalePlay,
-        beat_ms: 20_000,
+        beat_ms: 30_000,
         devices: &["desktop"],
         ..FULL
     },
@@ -185,7 +184,7 @@ pub(crate) const PLAYERS: [Player; 8] = [
         extra: true,
         stamp: Stamp::Local,
         seek: SeekStyle::PlaysAfter,
-        beat_ms: 10_000,
+        beat_ms: 15_000,
         devices: &["laptop", "phone"],
         ..FULL
     },
@@ -198,7 +197,7 @@ pub(crate) const PLAYERS: [Player; 8] = [
         chatter: false,
         seek: SeekStyle::Plain,
         seek_in_position: true,
-        beat_ms: 20_000,
+        beat_ms: 30_000,
         devices: &["phone", "tv"],
         ..FULL
     },
@@ -214,7 +213,7 @@ pub(crate) const PLAYERS: [Player; 8] = [
         load: false,
         chatter: false,
         seek: SeekStyle::PlaysAfter,
-        beat_ms: 15_000,
+        beat_ms: 30_000,
         devices: &[],
         ..FULL
     },
@@ -256,9 +255,7 @@ impl Audience {
         let region = pick((lot & 0xffff_ffff) as u32 % self.region_total, REGIONS.iter().map(|r| r.weight));
         let player = match self.players {
             Players::Minimal => MINIMAL,
-            Players::All => {
-                PLAYERS[pick((lot >> 32) as u32 % self.player_total, PLAYERS.iter().map(|p| p.weight))]
-            }
+            Players::All => PLAYERS[pick((lot >> 32) as u32 % self.player_total, PLAYERS.iter().map(|p| p.weight))],
         };
         let device = (mix(lot) as usize).checked_rem(player.devices.len()).map(|index| player.devices[index]);
         Viewer { number, region, player, device }
@@ -297,5 +294,3 @@ pub(crate) fn full_player() -> Player {
 pub(crate) fn is_minimal(players: Players) -> bool {
     players == Players::Minimal
 }
-
-

@@ -158,12 +158,12 @@ fn act(story: &mut Story, dice: &mut Dice) {
         66..=77 if positions => story.mention(EventType::QualityChange),
         78..=79 => story.mention(EventType::Error),
         80..=85 if positions => story.change_rate([4, 4, 4, 5, 6, 8, 2][dice.below(7) as usize]),
-        86..=87 if positions && story.position_ms > 8_000 => {
+        86 if positions && story.position_ms > 8_000 => {
             let back = dice.between(3_000, story.position_ms);
             story.crash(dice.wait(4_000, 600_000), story.position_ms - back);
         }
-        88..=89 if positions && story.rate() == NORMAL => reload(story, dice),
-        90..=92 => resume_unreported(story, dice),
+        87 if positions && story.rate() == NORMAL => reload(story, dice),
+        88 => resume_unreported(story, dice),
         _ => {}
     }
 }

@@ -36,9 +36,14 @@ impl Catalogue {
             let record = record?;
             let line = record.position().map_or(0, csv::Position::line);
             let (id, duration) = (&record[id_column], &record[duration_column]);
-            let wrong = |column, value: &str, wanted| Error::CatalogueRow { line, column, value: value.to_owned(), wanted };
+            let wrong =
+                |column, value: &str, wanted| Error::CatalogueRow { line, column, value: value.to_owned(), wanted };
             if id.is_empty() || id.len() > 128 || id.contains(['"', '\\']) || id.contains(char::is_control) {
-                return Err(wrong("video_id", id, "give 1 to 128 bytes without quotes, backslashes or control characters"));
+                return Err(wrong(
+                    "video_id",
+                    id,
+                    "give 1 to 128 bytes without quotes, backslashes or control characters",
+                ));
             }
             if !seen.insert(id.to_owned()) {
                 return Err(Error::CatalogueTwice { line, video_id: id.to_owned() });
@@ -75,7 +80,8 @@ impl Catalogue {
 
     /// The first `videos` titles; beyond the catalogue, invented ones.
     pub(crate) fn titles(&self, videos: usize, seed: u64) -> Titles {
-        let mut titles = Titles { ids: Vec::new(), durations_ms: Vec::new(), columns: self.columns.clone(), rows: Vec::new() };
+        let mut titles =
+            Titles { ids: Vec::new(), durations_ms: Vec::new(), columns: self.columns.clone(), rows: Vec::new() };
         for (row, duration_ms) in self.rows.iter().zip(&self.durations_ms).take(videos) {
             titles.push(row[self.id_column].clone(), *duration_ms, row.clone());
         }
@@ -145,15 +151,21 @@ fn quote(value: &str, text: &mut String) {
 }
 
 const FIRST: [&str; 16] = [
-    "Silent", "Northern", "Second", "Paper", "Electric", "Hidden", "Slow", "Golden", "Broken", "Distant", "Open", "Winter",
-    "Salt", "Hollow", "Bright", "Last",
+    "Silent", "Northern", "Second", "Paper", "Electric", "Hidden", "Slow", "Golden", "Broken", "Distant", "Open",
+    "Winter", "Salt", "Hollow", "Bright", "Last",
 ];
 const SECOND: [&str; 16] = [
-    "Harbour", "Kitchens", "Machines", "Rivers", "Letters", "Orbit", "Market", "Garden", "Signals", "Summit", "Workshop",
-    "Archive", "Coast", "Engine", "Season", "Line",
+    "Harbour", "Kitchens", "Machines", "Rivers", "Letters", "Orbit", "Market", "Garden", "Signals", "Summit",
+    "Workshop", "Archive", "Coast", "Engine", "Season", "Line",
 ];
 const CREATORS: [&str; 8] = [
-    "Tidewater Films", "Ada Lindqvist", "Long Exposure", "Kitchen Physics", "Marrow & Pine", "Studio Okonjo", "Field Notes",
+    "Tidewater Films",
+    "Ada Lindqvist",
+    "Long Exposure",
+    "Kitchen Physics",
+    "Marrow & Pine",
+    "Studio Okonjo",
+    "Field Notes",
     "Half Past Nine",
 ];
 const GENRES: [&str; 8] = ["Documentary", "Drama", "Comedy", "Education", "Sports", "Music", "Travel", "Technology"];
@@ -184,6 +196,7 @@ impl Invented {
             "creator" => pick(&CREATORS, 16).to_owned(),
             "genre" => pick(&GENRES, 22).to_owned(),
             "language" => pick(&LANGUAGES, 28).to_owned(),
+            "kids_safe" => ["no", "yes"][(self.lot >> 60) as usize % 2].to_owned(),
             "duration_s" => format!("{}", f64::from(self.duration_ms) / 1_000.0),
             "published_at" => {
                 let day = 18_262 + (self.lot >> 32) % 2_190; // 2020-01-01 and six years on

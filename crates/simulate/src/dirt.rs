@@ -149,7 +149,8 @@ fn reason(player: &Player, dice: &mut Dice) -> Reject {
 /// A field that this event can carry wrongly without any number changing: never a `sequence` that decides an order.
 fn flaw(items: &[Item], index: usize, player: &Player, dice: &mut Dice) -> Option<Correction> {
     let here = items[index].ts_ms;
-    let alone = (index == 0 || items[index - 1].ts_ms != here) && items.get(index + 1).is_none_or(|next| next.ts_ms != here);
+    let alone =
+        (index == 0 || items[index - 1].ts_ms != here) && items.get(index + 1).is_none_or(|next| next.ts_ms != here);
     let field = Correction::ALL[dice.below(Correction::ALL.len() as u64) as usize];
     let sent = match field {
         Correction::DurationS => player.duration,
@@ -175,7 +176,14 @@ pub(crate) fn has_key(form: Form) -> bool {
 }
 
 /// Writes an event with one field that has to be corrected.
-pub(crate) fn write_flawed(head: &Head, player: &Player, item: &Item, index: u32, field: Correction, out: &mut Vec<u8>) {
+pub(crate) fn write_flawed(
+    head: &Head,
+    player: &Player,
+    item: &Item,
+    index: u32,
+    field: Correction,
+    out: &mut Vec<u8>,
+) {
     let start = out.len();
     wire::event(head, player, item, index, out);
     let lot = head.event_id(index);
@@ -209,11 +217,17 @@ pub(crate) fn write_reject(head: &Head, player: &Player, item: &Item, index: u32
         Reject::BadVideoId => ("video_id", Some(if lot & 8 == 0 { bad_text } else { &long[..] })),
         Reject::BadTimestamp => (
             "timestamp",
-            Some(pick(lot, &[b"\"yesterday\"", b"\"2026-01-05T19:04:11\"", b"\"2026-13-05T19:04:11Z\"", b"true", b"\"\""])),
+            Some(pick(
+                lot,
+                &[b"\"yesterday\"", b"\"2026-01-05T19:04:11\"", b"\"2026-13-05T19:04:11Z\"", b"true", b"\"\""],
+            )),
         ),
         Reject::TimestampOutOfRange => (
             "timestamp",
-            Some(pick(lot, &[b"\"1999-12-31T23:59:59.999Z\"", b"\"2199-01-01T00:00:00Z\"", b"946684799", b"7226582400000"])),
+            Some(pick(
+                lot,
+                &[b"\"1999-12-31T23:59:59.999Z\"", b"\"2199-01-01T00:00:00Z\"", b"946684799", b"7226582400000"],
+            )),
         ),
         Reject::UnknownEventType => {
             ("event_type", Some(pick(lot, &[b"\"scroll\"", b"\"playing\"", b"\"heart beat\"", b"\"ad_start\""])))
@@ -285,7 +299,8 @@ fn replace(out: &mut Vec<u8>, start: usize, field: &str, value: Option<&[u8]>) {
         return;
     };
     let value_at = at + name.len();
-    let end = out[value_at..].iter().position(|byte| matches!(byte, b',' | b'}')).map_or(out.len(), |end| value_at + end);
+    let end =
+        out[value_at..].iter().position(|byte| matches!(byte, b',' | b'}')).map_or(out.len(), |end| value_at + end);
     match value {
         Some(value) => out.splice(value_at..end, value.iter().copied()).for_each(drop),
         // with the comma behind it, or, at the end, the one before it

@@ -18,6 +18,10 @@
 //! Times are epoch milliseconds; all positions and times lie on whole milliseconds, so that the truth is exact. Nothing
 //! here reads a clock, opens a file or allocates for an event.
 //!
+//! **The truth** is what the definitions of the metrics make of the true events, with the durations of
+//! [`Simulator::titles`] as metadata. It is counted from what the viewers did, not from the events, and a test reduces the
+//! events and finds the same.
+//!
 //! **Exactly N.** [`Pace::Records`] counts what is on the wire: true events, copies and rejects. The last view is made to
 //! fit what is left, so no view is cut short. [`Pace::Rate`] and [`Simulator::stop_at`] cut the views that still run: what
 //! happened until the stop arrives then, and the truth is that of those events.

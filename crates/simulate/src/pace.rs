@@ -15,7 +15,7 @@ pub(crate) enum Clock {
         records: u64,
         days: u32,
         /// What is watched from the start to the end of each half hour of a day.
-        until_slot: [u64; SLOTS],
+        until_slot: Box<[u64; SLOTS]>,
     },
     /// One record in so many nanoseconds.
     Steady { start_ms: i64, period_ns: u64 },
@@ -26,7 +26,7 @@ impl Clock {
         let start_ms = settings.start_ms;
         match settings.pace {
             Pace::Records { records, days } => {
-                let mut until_slot = [0; SLOTS];
+                let mut until_slot = Box::new([0; SLOTS]);
                 let mut sum = 0;
                 for (slot, until) in until_slot.iter_mut().enumerate() {
                     sum += rhythm_of_all(start_ms + slot as i64 * SLOT_MS);

@@ -52,7 +52,7 @@ pub struct Settings {
     /// Share of the records that are dirt (rejects and copies), 0 to 0.9. Disorder, late arrival and fields that have to
     /// be corrected come and go with it.
     pub dirt_ratio: f64,
-    /// Share of the true events that are lost on their way, 0 to 1. The truth stays the truth of what was watched.
+    /// Share of the true events that are lost on their way, 0 to 0.9. The truth stays the truth of what was watched.
     pub loss_ratio: f64,
     /// Which players the viewers use.
     pub players: Players,
@@ -79,6 +79,7 @@ const MOST_USERS: u64 = u32::MAX as u64;
 const MOST_VIDEOS: u64 = 1_000_000;
 const MOST_DAYS: u64 = 3_650;
 const MOST_DIRT: f64 = 0.9;
+const MOST_LOSS: f64 = 0.9;
 
 impl Settings {
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -86,7 +87,7 @@ impl Settings {
         count("users", self.audience(), MOST_USERS)?;
         count("videos", u64::from(self.videos.unwrap_or(1)), MOST_VIDEOS)?;
         ratio("dirt_ratio", self.dirt_ratio, MOST_DIRT)?;
-        ratio("loss_ratio", self.loss_ratio, 1.0)?;
+        ratio("loss_ratio", self.loss_ratio, MOST_LOSS)?;
         match self.pace {
             Pace::Records { days, .. } => count("days", u64::from(days), MOST_DAYS),
             Pace::Rate { per_s, .. } if per_s > 0.0 && per_s <= 1e7 => Ok(()),

@@ -26,6 +26,8 @@ use crate::wire::{self, Head};
 /// A viewer whose player sends no session begins nothing else for so long after a view: within 30 min, two views of one
 /// video would be one.
 const QUIET_MS: i64 = 31 * 60_000;
+/// Orders the videos by popularity, differently for each seed.
+const POPULARITY_SALT: u64 = 0x7a69_706d;
 /// How often another viewer is looked for before the daily rhythm, or the wish for an idle one, is let go.
 const TRIES: u32 = 32;
 
@@ -81,7 +83,7 @@ impl Simulator {
         let titles = catalogue.titles(videos, seed);
         let habits = (0..).zip(&titles.durations_ms).map(|(video, ms)| Habits::of(seed, video, *ms)).collect();
         let mut by_popularity: Vec<u32> = (0..videos as u32).collect();
-        by_popularity.sort_unstable_by_key(|video| mix(mix(seed ^ 0x7a69_7066) ^ u64::from(*video)));
+        by_popularity.sort_unstable_by_key(|video| mix(mix(seed ^ POPULARITY_SALT) ^ u64::from(*video)));
         let mut sum = 0;
         let weigh = |rank| {
             sum += (1 << 32) / (rank + 1);
@@ -253,17 +255,16 @@ impl Simulator {
             });
             self.slots.len() - 1
         });
-        let viewer = self.find_viewer(at_ms);
-        let mut player = viewer.player;
+        let mut viewer = self.find_viewer(at_ms);
         let video = self.find_video();
         let duration_ms = self.titles.durations_ms[video as usize];
         let slot = &mut self.slots[index];
-        slot.story.begin(at_ms, player, duration_ms);
+        slot.story.begin(at_ms, viewer.player, duration_ms);
         behaviour::watch(&mut slot.story, &mut self.dice, &self.habits[video as usize]);
-        self.dirt.plan(&mut slot.story.items, &player, &mut self.dice, &mut slot.sendings);
+        self.dirt.plan(&mut slot.story.items, &viewer.player, &mut self.dice, &mut slot.sendings);
         if let Some(left) = self.left.filter(|left| slot.sendings.len() as u64 >= *left) {
-            player = last_player(&player, self.players);
-            slot.story.begin(at_ms, player, duration_ms);
+            viewer.player = last_player(&viewer.player, self.players);
+            slot.story.begin(at_ms, viewer.player, duration_ms);
             behaviour::watch_exactly(&mut slot.story, left as usize);
             Dirt::plan_clean(&slot.story.items, &mut slot.sendings);
         }
@@ -272,8 +273,8 @@ impl Simulator {
         slot.video = video;
         slot.region = viewer.region;
         let title = &self.titles.ids[video as usize];
-        slot.head.begin(self.seed, self.mask, self.views, &viewer, &player, title, duration_ms);
-        if !player.session
+        slot.head.begin(self.seed, self.mask, self.views, &viewer, title, duration_ms);
+        if !viewer.player.session
             && let Some(last) = slot.story.items.last()
         {
             self.busy.insert(viewer.number);
@@ -327,10 +328,7 @@ impl Simulator {
     }
 }
 
-/// The player of the view that ends a simulation. Its pauses are short, so that it may lack a session, but it has to know
-/// its position.
+/// The player of the view that ends a simulation: one with a session, unless only minimal players are wanted.
 fn last_player(player: &Player, players: Players) -> Player {
     if audience::is_minimal(players) { *player } else { audience::full_player() }
 }
-
-const _: () = assert!(REGIONS.len() < 64);

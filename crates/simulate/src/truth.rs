@@ -185,7 +185,14 @@ impl Tally {
 
     /// Counts a view whose true events are `items`, in the order in which they happened. `place`: index of the region that
     /// the events give, or `None`.
-    pub fn view(&mut self, video: u32, duration_ms: u32, items: &[Item], segments: &[(u32, u32)], place: Option<usize>) {
+    pub fn view(
+        &mut self,
+        video: u32,
+        duration_ms: u32,
+        items: &[Item],
+        segments: &[(u32, u32)],
+        place: Option<usize>,
+    ) {
         let Some(last) = items.last() else { return };
         if !last.played {
             self.without_play += 1;

@@ -27,7 +27,8 @@ pub(crate) struct Head {
 
 impl Head {
     /// Begins another view in the same buffers. `mask`: of the seed, so that seeds don't share ids.
-    pub fn begin(&mut self, seed: u64, mask: u64, view: u64, viewer: &Viewer, player: &Player, video: &str, duration_ms: u32) {
+    pub fn begin(&mut self, seed: u64, mask: u64, view: u64, viewer: &Viewer, video: &str, duration_ms: u32) {
+        let player = &viewer.player;
         self.id_base = (view << 20) ^ mask;
         self.session = mix(!view ^ mask);
         self.offset_min = REGIONS[viewer.region].offset_min;
@@ -255,7 +256,9 @@ mod tests {
 
     #[test]
     fn milliseconds_are_written_as_seconds() {
-        for (ms, wanted) in [(0, "0"), (7, "0.007"), (500, "0.5"), (12_000, "12"), (12_340, "12.34"), (999_999_999, "999999.999")] {
+        for (ms, wanted) in
+            [(0, "0"), (7, "0.007"), (500, "0.5"), (12_000, "12"), (12_340, "12.34"), (999_999_999, "999999.999")]
+        {
             assert_eq!(text(|out| seconds(ms, out)), wanted);
         }
     }

@@ -38,12 +38,12 @@ fn a_seed_gives_the_same_bytes_in_batches_of_any_size() {
 #[test]
 fn the_number_of_records_is_exact() {
     for records in [1, 2, 3, 10, 57, 1_000, 12_345] {
-        for (dirt_ratio, loss_ratio, users) in [(0.0, 0.0, None), (0.5, 0.0, Some(1)), (0.05, 0.3, None), (0.9, 1.0, None)] {
+        for (dirt_ratio, loss_ratio, users) in
+            [(0.0, 0.0, None), (0.5, 0.0, Some(1)), (0.05, 0.3, None), (0.9, 0.9, None)]
+        {
             let pace = Pace::Records { records, days: 1 };
             let settings = Settings { pace, dirt_ratio, loss_ratio, users, ..Settings::default() };
-            if loss_ratio < 1.0 {
-                assert_eq!(lines(&settings, 500).len() as u64, records, "{settings:?}");
-            }
+            assert_eq!(lines(&settings, 500).len() as u64, records, "{settings:?}");
         }
     }
 }
@@ -84,8 +84,40 @@ fn the_shares_are_as_asked_for() {
             assert!(truth.corrections.values().all(|count| *count > 0), "{:?}", truth.corrections);
         }
         assert!(truth.events_by_type.values().all(|count| *count > 0), "{:?}", truth.events_by_type);
+        for (name, count) in [
+            ("restarts", truth.restarts),
+            ("implied plays", truth.implied_plays),
+            ("views with an unreported seek", truth.views_with_unreported_seek),
+            ("too short segments", truth.too_short),
+            ("sessions without play", truth.sessions_without_play),
+        ] {
+            assert!(count > 0, "no {name}");
+        }
         assert_eq!(truth.views_by_date.len(), 7, "{:?}", truth.views_by_date);
-        assert!(truth.videos.iter().all(|video| video.views > 0));
+        assert!(truth.videos.iter().filter(|video| video.views > 0).count() > 55);
+    }
+}
+
+#[test]
+fn viewers_keep_the_hours_of_their_region() {
+    let pace = Pace::Records { records: 200_000, days: 7 };
+    let mut simulator = simulator(&Settings { pace, dirt_ratio: 0.0, ..Settings::default() });
+    let mut batch = Batch::with_capacity(10_000);
+    // plays by local hour, of two regions half a world apart
+    let mut plays = [[0_u32; 24]; 2];
+    while simulator.next_batch(&mut batch) {
+        for record in 0..batch.len() {
+            let text = std::str::from_utf8(batch.payload(record)).unwrap();
+            let place = ["IN", "US-CA"].iter().position(|region| text.contains(&format!("\"region\":\"{region}\"")));
+            if let Some(place) = place.filter(|_| text.contains("\"event_type\":\"play\"")) {
+                let minute = batch.arrival_ms(record) / 60_000 + [330, -480][place];
+                plays[place][(minute / 60 % 24) as usize] += 1;
+            }
+        }
+    }
+    for hours in plays {
+        let of = |from: usize, to: usize| hours[from..to].iter().sum::<u32>();
+        assert!(of(19, 23) > 6 * of(2, 6), "{hours:?}");
     }
 }
 
@@ -96,6 +128,7 @@ fn settings_out_of_range_are_refused() {
         (Settings { dirt_ratio: 0.95, ..base.clone() }, "dirt_ratio is 0.95; give a share from 0 to 0.9"),
         (Settings { dirt_ratio: f64::NAN, ..base.clone() }, "dirt_ratio is NaN"),
         (Settings { loss_ratio: -0.1, ..base.clone() }, "loss_ratio is -0.1"),
+        (Settings { loss_ratio: 1.0, ..base.clone() }, "loss_ratio is 1; give a share from 0 to 0.9"),
         (Settings { users: Some(0), ..base.clone() }, "users is 0"),
         (Settings { videos: Some(0), ..base.clone() }, "videos is 0"),
         (Settings { pace: Pace::Records { records: 0, days: 1 }, ..base.clone() }, "records is 0"),
@@ -132,8 +165,10 @@ fn the_sample_logs_are_those_of_the_simulator() {
                 text.push(b'\n');
             });
         }
-        let path = format!("{}/../../examples/{name}", env!("CARGO_MANIFEST_DIR"));
-        let there = std::fs::read(&path).unwrap();
-        assert!(there == text, "{path} differs: write it again with the example `sample_logs`");
+        let there: &[u8] = match name {
+            "minimal.ndjson" => include_bytes!("../../../examples/minimal.ndjson"),
+            _ => include_bytes!("../../../examples/full.ndjson"),
+        };
+        assert!(there == text, "examples/{name} differs: write it again with the example `sample_logs`");
     }
 }

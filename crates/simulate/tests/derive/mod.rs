@@ -104,11 +104,8 @@ impl Derived {
             rate: rows.rate(row),
             duration_s: rows.duration_s(row),
         };
-        let group = (
-            rows.user_id(row).to_owned(),
-            rows.video_id(row).to_owned(),
-            rows.session_id(row).map(str::to_owned),
-        );
+        let group =
+            (rows.user_id(row).to_owned(), rows.video_id(row).to_owned(), rows.session_id(row).map(str::to_owned));
         let clean =
             Clean { event, event_id: rows.event_id(row).to_owned(), region: rows.region(row).map(str::to_owned) };
         self.groups.entry(group).or_default().push(clean);

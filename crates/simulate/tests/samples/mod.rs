@@ -8,7 +8,13 @@ pub fn logs() -> [(&'static str, Settings); 2] {
     [
         (
             "minimal.ndjson",
-            Settings { pace: records(800, 2), players: Players::Minimal, dirt_ratio: 0.0, seed: 11, ..Settings::default() },
+            Settings {
+                pace: records(800, 2),
+                players: Players::Minimal,
+                dirt_ratio: 0.0,
+                seed: 11,
+                ..Settings::default()
+            },
         ),
         ("full.ndjson", Settings { pace: records(1_500, 2), dirt_ratio: 0.04, seed: 12, ..Settings::default() }),
     ]

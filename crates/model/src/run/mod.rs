@@ -120,6 +120,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&mut self) -> Result<()> {
+        self.check_selection()?;
         let partial = !self.options.select.is_empty() || !self.options.exclude.is_empty();
         let steps =
             steps::plan(self.project, &self.selected, partial, |model| self.state.is_readable(self.project, model));
@@ -128,6 +129,20 @@ impl Run<'_> {
             self.tell(&Progress::Started { step: index, name: step.name.clone(), what: step.what() });
             let count = self.step(step).await?;
             self.tell(&Progress::Finished { step: index, count });
+        }
+        Ok(())
+    }
+
+    /// A selected model reads models that are selected too or were built before.
+    fn check_selection(&self) -> Result<()> {
+        for name in &self.selected {
+            let reads = crate::graph::reachable(&self.project.models, name, true);
+            let missing =
+                |other: &&String| !self.selected.contains(*other) && !self.state.is_readable(self.project, other);
+            if let Some(missing) = reads.iter().find(missing) {
+                let detail = format!("it reads `{missing}`, which has never been built; select `+{name}`");
+                return Err(Error::Select { selector: name.clone(), detail });
+            }
         }
         Ok(())
     }
@@ -213,10 +228,6 @@ impl Run<'_> {
             return Ok(0);
         }
         let upstream = crate::graph::reachable(&self.project.models, name, true);
-        if let Some(missing) = upstream.iter().find(|other| !self.state.is_readable(self.project, other)) {
-            let detail = format!("it reads `{missing}`, which has never been built; select `+{name}`");
-            return Err(Error::Select { selector: name.to_owned(), detail });
-        }
         let inputs = model::Inputs {
             redefined: self.options.full_refresh || upstream.iter().any(|other| self.redefined.contains(other)),
             rebuilt: upstream.iter().any(|other| self.ran.contains(other)),

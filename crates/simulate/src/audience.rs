@@ -121,6 +121,12 @@ const FULL: Player = Player {
     devices: &["desktop", "desktop", "laptop", "laptop", "tablet"],
 };
 
+impl Default for Player {
+    fn default() -> Self {
+        FULL
+    }
+}
+
 const MINIMAL: Player = Player {
     weight: 6,
     positions: false,

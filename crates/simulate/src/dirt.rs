@@ -35,6 +35,7 @@ pub(crate) struct Sending {
 /// within which copies are looked for.
 const NEAR_MS: u32 = 5 * 60_000;
 const FAR_MS: u32 = 16 * 60_000;
+const MOST_FAR_MS: u32 = 70 * 60_000;
 const MOST_LATE_MS: u32 = 8 * 3_600_000;
 /// An event is called late from here on.
 pub(crate) const LATE_MS: i64 = 10 * 60_000;
@@ -61,7 +62,7 @@ impl Dirt {
             part: Share::of(per_event.fract()),
             loss: Share::of(settings.loss_ratio),
             disorder: Share::of(ratio),
-            late: Share::of(ratio / 20.0),
+            late: Share::of(ratio / 80.0),
             offline: Share::of(ratio / 10.0),
             flaw: Share::of(ratio / 4.0),
             jitter: ratio > 0.0,
@@ -119,7 +120,7 @@ fn dirty_record(arrival_ms: i64, item: u32, player: &Player, has_far_copy: bool,
     match dice.between(0, 99) {
         0..=44 => Sending { arrival_ms: arrival_ms + dice.wait(40, NEAR_MS), item, form: Form::NearCopy },
         45..=54 if !has_far_copy => {
-            Sending { arrival_ms: arrival_ms + dice.wait(FAR_MS, MOST_LATE_MS), item, form: Form::FarCopy }
+            Sending { arrival_ms: arrival_ms + dice.wait(FAR_MS, MOST_FAR_MS), item, form: Form::FarCopy }
         }
         _ => {
             let reason = reason(player, dice);

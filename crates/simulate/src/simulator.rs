@@ -9,8 +9,9 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use hashbrown::HashSet;
+use streamreel_event::Correction;
 
-use crate::audience::{self, Audience, Player, REGIONS, Viewer};
+use crate::audience::{self, Audience, Player, Viewer};
 use crate::batch::Batch;
 use crate::behaviour::{self, Habits};
 use crate::catalogue::{Catalogue, Titles};
@@ -19,7 +20,7 @@ use crate::dirt::{self, Dirt, Form, LATE_MS, Sending};
 use crate::error::Error;
 use crate::pace::Clock;
 use crate::settings::{Pace, Players, Settings};
-use crate::story::Story;
+use crate::story::{Item, Story};
 use crate::truth::{Tally, Truth};
 use crate::wire::{self, Head};
 
@@ -32,13 +33,17 @@ const POPULARITY_SALT: u64 = 0x7a69_706d;
 const TRIES: u32 = 32;
 
 /// A view that runs, and the buffers for the next one.
+#[derive(Default)]
 struct Slot {
-    story: Story,
+    items: Vec<Item>,
+    segments: Vec<(u32, u32)>,
+    duration_ms: u32,
     sendings: Vec<Sending>,
     next: usize,
     head: Head,
     video: u32,
-    region: usize,
+    /// Index of the region, if the player sends one.
+    region: Option<usize>,
 }
 
 /// A running simulation. [`Simulator::next_batch`] draws records; [`Simulator::truth`] says what is in them.
@@ -55,6 +60,8 @@ pub struct Simulator {
     /// Popularity by Zipf's law, cumulative, and the videos in that order.
     popularity: Vec<u64>,
     by_popularity: Vec<u32>,
+    /// Where a view is made; its slot then takes what it needs.
+    story: Story,
     slots: Vec<Slot>,
     free: Vec<usize>,
     /// Next arrival, number of the view, slot.
@@ -107,6 +114,7 @@ impl Simulator {
             habits,
             popularity,
             by_popularity,
+            story: Story::new(audience::full_player()),
             slots: Vec::new(),
             free: Vec::new(),
             queue: BinaryHeap::new(),
@@ -199,12 +207,12 @@ impl Simulator {
         } else {
             PeekMut::pop(top);
         }
-        let item = &slot.story.items[sending.item as usize];
+        let item = &slot.items[sending.item as usize];
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
         let arrives = sending.arrival_ms <= stop_ms || (sending.form == Form::Event && item.ts_ms <= stop_ms);
         if arrives {
             let arrival_ms = sending.arrival_ms.min(stop_ms);
-            let (head, player, number) = (&slot.head, &slot.story.player, sending.item);
+            let (head, player, number) = (&slot.head, &slot.head.player, sending.item);
             let key = dirt::has_key(sending.form).then_some(&head.user[..]);
             batch.push(arrival_ms, key, |out| match (sending.form, item.flaw) {
                 (Form::Reject(reason), _) => dirt::write_reject(head, player, item, number, reason, out),
@@ -233,52 +241,47 @@ impl Simulator {
     fn end_view(&mut self, index: usize) {
         let slot = &self.slots[index];
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
-        let story = &slot.story;
-        let happened = story.items.partition_point(|item| item.ts_ms <= stop_ms);
-        let items = &story.items[..happened];
-        let says_where = |item: &crate::story::Item| item.flaw != Some(streamreel_event::Correction::Region);
-        let place = (story.player.place && items.iter().any(says_where)).then_some(slot.region);
-        self.tally.view(slot.video, story.duration_ms, items, &story.segments, place);
+        let happened = slot.items.partition_point(|item| item.ts_ms <= stop_ms);
+        let items = &slot.items[..happened];
+        let says_where = |item: &Item| item.flaw != Some(Correction::Region);
+        let place = slot.region.filter(|_| items.iter().any(says_where));
+        self.tally.view(slot.video, slot.duration_ms, items, &slot.segments, place);
         self.tally.lost += items.iter().filter(|item| item.lost).count() as u64;
         self.free.push(index);
     }
 
     fn begin_view(&mut self, at_ms: i64) {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
-                story: Story::new(audience::full_player()),
-                sendings: Vec::new(),
-                next: 0,
-                head: Head::default(),
-                video: 0,
-                region: 0,
-            });
+            self.slots.push(Slot::default());
             self.slots.len() - 1
         });
         let mut viewer = self.find_viewer(at_ms);
         let video = self.find_video();
         let duration_ms = self.titles.durations_ms[video as usize];
-        let slot = &mut self.slots[index];
-        slot.story.begin(at_ms, viewer.player, duration_ms);
-        behaviour::watch(&mut slot.story, &mut self.dice, &self.habits[video as usize]);
-        self.dirt.plan(&mut slot.story.items, &viewer.player, &mut self.dice, &mut slot.sendings);
+        let (story, slot) = (&mut self.story, &mut self.slots[index]);
+        story.begin(at_ms, viewer.player, duration_ms);
+        behaviour::watch(story, &mut self.dice, &self.habits[video as usize]);
+        self.dirt.plan(&mut story.items, &viewer.player, &mut self.dice, &mut slot.sendings);
         if let Some(left) = self.left.filter(|left| slot.sendings.len() as u64 >= *left) {
             viewer.player = last_player(&viewer.player, self.players);
-            slot.story.begin(at_ms, viewer.player, duration_ms);
-            behaviour::watch_exactly(&mut slot.story, left as usize);
-            Dirt::plan_clean(&slot.story.items, &mut slot.sendings);
+            story.begin(at_ms, viewer.player, duration_ms);
+            behaviour::watch_exactly(story, left as usize);
+            Dirt::plan_clean(&story.items, &mut slot.sendings);
         }
+        let ends_ms = story.now_ms;
+        take(&story.items, &mut slot.items);
+        take(&story.segments, &mut slot.segments);
+        slot.sendings.shrink_to(room(slot.sendings.len()));
+        slot.duration_ms = duration_ms;
         self.left = self.left.map(|left| left - slot.sendings.len() as u64);
         slot.next = 0;
         slot.video = video;
-        slot.region = viewer.region;
+        slot.region = viewer.player.place.then_some(viewer.region);
         let title = &self.titles.ids[video as usize];
         slot.head.begin(self.seed, self.mask, self.views, &viewer, title, duration_ms);
-        if !viewer.player.session
-            && let Some(last) = slot.story.items.last()
-        {
+        if !viewer.player.session {
             self.busy.insert(viewer.number);
-            self.busy_until.push(Reverse((last.ts_ms + QUIET_MS, viewer.number)));
+            self.busy_until.push(Reverse((ends_ms + QUIET_MS, viewer.number)));
         }
         match slot.sendings.first() {
             Some(first) => {
@@ -331,4 +334,16 @@ impl Simulator {
 /// The player of the view that ends a simulation: one with a session, unless only minimal players are wanted.
 fn last_player(player: &Player, players: Players) -> Player {
     if audience::is_minimal(players) { *player } else { audience::full_player() }
+}
+
+/// Copies into a buffer that is used again, without letting it keep the room of a view that was much longer.
+fn take<T: Copy>(from: &[T], into: &mut Vec<T>) {
+    into.clear();
+    into.shrink_to(room(from.len()));
+    into.extend_from_slice(from);
+}
+
+/// Room that a buffer may keep for so many elements.
+fn room(len: usize) -> usize {
+    2 * len + 16
 }

@@ -23,11 +23,14 @@ pub(crate) struct Head {
     /// Makes the session id.
     pub session: u64,
     pub offset_min: i32,
+    /// The player that sends them.
+    pub player: Player,
 }
 
 impl Head {
     /// Begins another view in the same buffers. `mask`: of the seed, so that seeds don't share ids.
     pub fn begin(&mut self, seed: u64, mask: u64, view: u64, viewer: &Viewer, video: &str, duration_ms: u32) {
+        self.player = viewer.player;
         let player = &viewer.player;
         self.id_base = (view << 20) ^ mask;
         self.session = mix(!view ^ mask);

@@ -31,11 +31,11 @@ impl fmt::Display for Place {
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Errors of loading, rendering and running a project.
+/// Errors of loading, rendering and running a project. Causes are the error's source, not part of its text.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder of the project could not be read.
-    #[error("reading the project: {path}: {source}", path = path.display())]
+    #[error("reading the project: {path}", path = path.display())]
     ReadProject {
         /// The file or folder.
         path: PathBuf,
@@ -107,7 +107,7 @@ pub enum Error {
         detail: String,
     },
     /// The lake refused something.
-    #[error("{doing}: {source}")]
+    #[error("{doing}")]
     Lake {
         /// The operation.
         doing: String,

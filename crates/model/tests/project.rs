@@ -171,6 +171,10 @@ fn errors_say_where_and_what_is_supported() {
             &[("macros/m.sql", "\n\n{% macro f() %}{{ g() }}{% endmacro %}"), (MODEL, "{{ f() }}")],
             &["macros/m.sql:3", "no macro or function"],
         ),
+        (
+            &[("macros/m.sql", "{% macro f() %}{{ f() }}{% endmacro %}"), (MODEL, "{{ f() }}")],
+            &["macros/m.sql:1", "itself"],
+        ),
         (&[("seeds/s.csv", "a,b")], &["seeds/s.csv", "not run"]),
         (&[("models/m.yml", "models:\n  - name: gold__x")], &["models/m.yml:2", "no SQL file"]),
         (

@@ -1,6 +1,7 @@
 //! Macros across files: each is a template of its own and a callable name; `return`, `adapter.dispatch` and the
 //! namespaces `project.name` and `dbt.name`.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,35 @@ use crate::error::nearest;
 
 /// The target that macros are dispatched for.
 pub(crate) const TARGET_TYPE: &str = "datafusion";
+
+/// Macros that may be under way within each other. Each is a render of its own, so that the template engine's own
+/// limit does not see a macro that calls itself for ever; this many fit the stack of any thread.
+const DEEPEST: usize = 25;
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// One macro call under way on this thread.
+struct Level;
+
+impl Level {
+    fn enter(name: &str) -> Result<Self, JinjaError> {
+        let depth = DEPTH.get();
+        if depth >= DEEPEST {
+            let detail = format!("{name}: more than {DEEPEST} macros call each other; does one call itself for ever?");
+            return Err(JinjaError::new(ErrorKind::InvalidOperation, detail));
+        }
+        DEPTH.set(depth + 1);
+        Ok(Self)
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
 
 /// A macro as a value: calling it renders its template.
 #[derive(Debug, Clone)]
@@ -28,6 +58,7 @@ impl MacroRef {
 
 impl Object for MacroRef {
     fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, JinjaError> {
+        let _level = Level::enter(&self.template)?;
         let template = state.env().get_template(&self.template)?;
         let mut captured = template.render_captured(())?;
         let result = captured.with_state_mut(|inner| {

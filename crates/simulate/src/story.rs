@@ -138,10 +138,13 @@ impl Story {
         if last.ts_ms != self.now_ms || rank(last.kind) < rank(kind) {
             return;
         }
-        self.now_ms += 1;
-        // without positions the clock is the playhead; with them it is a stall
-        if self.is_playing() && !self.player.positions && self.position_ms < self.duration_ms {
-            self.position_ms += 1;
+        // without positions the clock is the playhead (and keeps off the half second, see `behaviour`); with them it is a
+        // stall
+        let plays_on = self.is_playing() && !self.player.positions && self.position_ms + 2 <= self.duration_ms;
+        let ms = if plays_on && self.position_ms % 1_000 == 499 { 2 } else { 1 };
+        self.now_ms += ms;
+        if plays_on {
+            self.position_ms += ms as u32;
         }
     }
 

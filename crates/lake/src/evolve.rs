@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{Field, Schema, SchemaRef};
 use deltalake::{
-    kernel::{Action, Metadata, MetadataExt},
+    kernel::{Action, Metadata, MetadataExt, new_metadata},
     protocol::DeltaOperation,
 };
 
@@ -53,10 +53,10 @@ pub(crate) fn metadata(table: &Table, schema: &SchemaRef, placing: &Placing) -> 
     let state = table.delta.snapshot().map_err(|e| table.error("read the metadata of", e))?;
     let old = state.metadata().clone();
     let fields = table::delta_schema(&table.id, schema)?;
-    let renewed = deltalake::kernel::new_metadata(&fields, placing.partition_by.clone(), table::properties(placing))
+    let renewed = new_metadata(&fields, placing.partition_by.clone(), table::properties(placing))
         .and_then(|new| new.with_table_id(old.id().to_owned()))
         .and_then(|new| new.with_name(table.id.to_string()));
-    renewed.map_err(|e| table.error("change the columns of", e))
+    renewed.map_err(|e| table.error("change the columns of", e.into()))
 }
 
 /// A schema as it comes back from the table: string views become strings, time zones are named one way.

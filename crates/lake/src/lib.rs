@@ -23,6 +23,7 @@ mod lake;
 mod lease;
 mod offsets;
 mod optimize;
+mod parquet_file;
 mod read;
 mod replay;
 mod session;

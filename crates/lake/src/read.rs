@@ -7,14 +7,11 @@ use arrow_cast::cast;
 use arrow_schema::{Field, Schema, SchemaRef};
 use deltalake::kernel::LogicalFileView;
 use futures::{Stream, TryStreamExt};
-use parquet::arrow::{
-    ProjectionMask,
-    arrow_reader::RowSelection,
-    async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder},
-};
+use parquet::arrow::{ProjectionMask, arrow_reader::RowSelection, async_reader::ParquetRecordBatchStreamBuilder};
 
 use crate::{
     error::{Error, Result, io_cause},
+    parquet_file::ParquetFile,
     table::Table,
 };
 
@@ -30,8 +27,7 @@ impl Table {
         selection: Option<RowSelection>,
     ) -> Result<impl Stream<Item = Result<RecordBatch>> + use<>> {
         let failed = DataFile { table: self.clone(), path: file.object_store_path().to_string() };
-        let size = u64::try_from(file.size()).unwrap_or(0);
-        let reader = ParquetObjectReader::new(self.delta.object_store(), file.object_store_path()).with_file_size(size);
+        let reader = ParquetFile::new(self.delta.object_store(), file.object_store_path());
         let mut builder = ParquetRecordBatchStreamBuilder::new(reader)
             .await
             .map_err(|e| failed.error(&e))?

@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use arrow_array::{Array, cast::AsArray, types::Int64Type};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
-use parquet::arrow::{
-    ProjectionMask,
-    async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder},
-};
+use parquet::arrow::{ProjectionMask, async_reader::ParquetRecordBatchStreamBuilder};
 use serde::Deserialize;
 
 use crate::{
     error::{Error, Result, io_cause},
+    parquet_file::ParquetFile,
     table::{Table, damaged},
 };
 
@@ -148,7 +146,7 @@ async fn read_transactions(
     file: &Path,
     into: &mut BTreeMap<String, i64>,
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let reader = ParquetObjectReader::new(store, file.clone());
+    let reader = ParquetFile::new(store, file.clone());
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), ["txn.appId", "txn.version"]);
     let mut batches = builder.with_projection(mask).build()?;

@@ -108,7 +108,10 @@ impl Table {
     /// Moves on to the newest version.
     pub async fn refresh(&mut self) -> Result<()> {
         let before = self.delta.version();
-        self.delta.update_incremental(None).await.map_err(|e| self.error("refresh", e))?;
+        if self.delta.update_incremental(None).await.is_err() {
+            // Log entries that this snapshot builds on may have been cleaned up.
+            self.delta = load(&self.lake, &self.id, None).await?;
+        }
         if self.delta.version() != before {
             self.reread()?;
         }
@@ -272,11 +275,12 @@ pub(crate) fn error(operation: &'static str, id: &TableId, path: &Path, source: 
     Error::Delta { operation, table: id.clone(), path: path.to_owned(), source: Box::new(source) }
 }
 
-/// Whether a commit failed because the version that it would have made exists.
+/// Whether a commit failed because the version that it would have made exists, or its own is cleaned up already.
 pub(crate) fn is_lost_race(error: &DeltaTableError) -> bool {
     matches!(
         error,
         DeltaTableError::VersionAlreadyExists(_)
+            | DeltaTableError::InvalidVersion(_)
             | DeltaTableError::Transaction {
                 source: TransactionError::MaxCommitAttempts(_) | TransactionError::VersionAlreadyExists(_)
             }

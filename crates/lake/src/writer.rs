@@ -299,8 +299,7 @@ async fn encode(target: Target, mut receiver: mpsc::Receiver<Message>) -> Result
         file.bytes += bytes;
         open_bytes += bytes;
         let full = (file.rows >= target.target_rows).then_some(place);
-        let largest = || open.iter().max_by_key(|(_, file)| file.bytes).map(|(place, _)| *place);
-        let closing = full.or_else(|| (open_bytes > OPEN_BYTES).then(largest).flatten());
+        let closing = full.or_else(|| if open_bytes > OPEN_BYTES { largest(&open) } else { None });
         if let Some(file) = closing.and_then(|place| open.remove(&place)) {
             open_bytes -= file.bytes;
             adds.extend(file.writer.close().await.map_err(|e| target.delta_error(e))?);
@@ -311,6 +310,10 @@ async fn encode(target: Target, mut receiver: mpsc::Receiver<Message>) -> Result
         let _ = file.writer.abort().await;
     }
     Ok(Vec::new())
+}
+
+fn largest(open: &HashMap<usize, Open>) -> Option<usize> {
+    open.iter().max_by_key(|(_, file)| file.bytes).map(|(place, _)| *place)
 }
 
 fn open_file(target: &Target, partition: &RecordBatch) -> Result<PartitionWriter> {

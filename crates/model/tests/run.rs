@@ -323,6 +323,40 @@ async fn warnings_and_unit_tests() {
 }
 
 #[tokio::test]
+async fn tests_of_one_scan_fail_one_by_one() {
+    let mut home = Home::new().await;
+    home.silver(&[VIEWS[0], VIEWS[3], ("5", "b", None, 2, 1.0)], &TOUCHED).await;
+    let more = "- accepted_values: {arguments: {values: [a, c]}}\n          - relationships";
+    let watched =
+        "- name: watch_time_s\n        data_tests:\n          - not_null: {where: \"video_id = '{{ 'b' }}'\"}";
+    let strict = project(&[
+        ("models/gold/gold.yml", "- relationships", more),
+        ("models/gold/gold.yml", "- name: views", &format!("{watched}\n      - name: views")),
+        (
+            "models/gold/gold__per_video.sql",
+            "{{ total('v.watch_time_s') }}",
+            "nullif({{ total('v.watch_time_s') }}, 1)",
+        ),
+        ("models/gold/gold.yml", "unit_tests:\n", "exposures:\n"),
+    ]);
+    let report = home.run(&strict, Options::default()).await;
+    let found: Vec<(&str, u64, Vec<Option<String>>)> = report
+        .failures()
+        .map(|test| match &test.result {
+            TestResult::Failed(failure) => (test.name.as_str(), failure.count, failure.sample.rows[0].clone()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let text = |values: &[&str]| values.iter().map(|value| Some((*value).to_owned())).collect::<Vec<_>>();
+    // As dbt counts: a value that is not accepted once, however many rows have it.
+    let accepted = ("accepted_values_gold__per_video_video_id__a__c", 1, text(&["b", "2"]));
+    let mut null_row = text(&["b", "2026-01-02", "1"]);
+    null_row.push(None);
+    let null = ("not_null_gold__per_video_watch_time_s", 1, null_row);
+    assert_eq!(found, [accepted, null]);
+}
+
+#[tokio::test]
 async fn a_part_can_be_built() {
     let (mut home, project) = first().await;
     home.silver(&VIEWS[..2], &[("a", None, 2), ("b", Some("FR"), 1)]).await;

@@ -1,34 +1,40 @@
--- A view that watched anything leaves at one place, a seek leaves from one and lands at one.
-with expected as (
+-- A view that watched anything leaves at one place; a seek of a view leaves from one and lands at one, where known.
+with seeks as (
 
-    select
-        (select count(*) from {{ ref('silver__views') }} where exit_s is not null) as exits,
-        (select count(*) from {{ ref('silver__seeks') }} where from_s is not null) as seeks_away,
-        (select count(*) from {{ ref('silver__seeks') }} where to_s is not null) as seeks_in,
-        (select count(*) from {{ ref('silver__watched_segments') }} where ended_by = 'pause') as pauses
+    select k.from_s, k.to_s
+    from {{ ref('silver__seeks') }} as k
+    inner join {{ ref('silver__views') }} as v on k.view_id = v.view_id
+
+),
+
+expected as (
+
+    select 'exits' as counted, count(exit_s) as expected from {{ ref('silver__views') }}
+    union all
+    select 'seeks_away' as counted, count(from_s) as expected from seeks
+    union all
+    select 'seeks_in' as counted, count(to_s) as expected from seeks
+    union all
+    select 'pauses' as counted, count(*) as expected from {{ ref('silver__watched_segments') }} where ended_by = 'pause'
 
 ),
 
 found as (
 
-    select
-        coalesce(sum(exits), 0) as exits,
-        coalesce(sum(seeks_away), 0) as seeks_away,
-        coalesce(sum(seeks_in), 0) as seeks_in,
-        coalesce(sum(pauses), 0) as pauses
-    from {{ ref('gold__drop_off') }}
+    select 'exits' as counted, sum(exits) as found from {{ ref('gold__drop_off') }}
+    union all
+    select 'seeks_away' as counted, sum(seeks_away) as found from {{ ref('gold__drop_off') }}
+    union all
+    select 'seeks_in' as counted, sum(seeks_in) as found from {{ ref('gold__drop_off') }}
+    union all
+    select 'pauses' as counted, sum(pauses) as found from {{ ref('gold__drop_off') }}
 
 )
 
 select
-    f.exits,
-    e.exits as expected_exits,
-    f.seeks_away,
-    e.seeks_away as expected_seeks_away,
-    f.seeks_in,
-    e.seeks_in as expected_seeks_in,
-    f.pauses,
-    e.pauses as expected_pauses
-from found as f
-cross join expected as e
-where f.exits <> e.exits or f.seeks_away <> e.seeks_away or f.seeks_in <> e.seeks_in or f.pauses <> e.pauses
+    expected.counted,
+    expected.expected,
+    coalesce(found.found, 0) as found
+from expected
+left join found on expected.counted = found.counted
+where expected.expected <> coalesce(found.found, 0)

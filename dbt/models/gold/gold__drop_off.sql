@@ -1,22 +1,63 @@
 {{ config(changed_by=['video_id', 'region', 'view_date'], partition_by=['view_date']) }}
 
-with positions as (
+with viewed as (
 
-    select v.video_id, v.region, v.view_date, v.exit_s as position_s, 1 as exits, 0 as seeks_away, 0 as seeks_in, 0 as pauses
+    select
+        v.view_id,
+        v.video_id,
+        v.region,
+        v.view_date,
+        v.exit_s
     from {{ ref('silver__views') }} as v
-    where v.exit_s is not null and {{ changed('v') }}
+    where {{ changed('v') }}
+
+),
+
+-- A session without any play is no view, but may have seeks.
+seeks as (
+
+    select
+        k.view_id,
+        k.video_id,
+        k.region,
+        k.view_date,
+        k.from_s,
+        k.to_s
+    from {{ ref('silver__seeks') }} as k
+    where {{ changed('k') }}
+
+),
+
+seeks_of_views as (
+
+    select
+        seeks.video_id,
+        seeks.region,
+        seeks.view_date,
+        seeks.from_s,
+        seeks.to_s
+    from seeks
+    inner join viewed on seeks.view_id = viewed.view_id
+
+),
+
+positions as (
+
+    select video_id, region, view_date, exit_s as position_s, 1 as exits, 0 as seeks_away, 0 as seeks_in, 0 as pauses
+    from viewed
+    where exit_s is not null
 
     union all
 
-    select k.video_id, k.region, k.view_date, k.from_s as position_s, 0 as exits, 1 as seeks_away, 0 as seeks_in, 0 as pauses
-    from {{ ref('silver__seeks') }} as k
-    where k.from_s is not null and {{ changed('k') }}
+    select video_id, region, view_date, from_s as position_s, 0 as exits, 1 as seeks_away, 0 as seeks_in, 0 as pauses
+    from seeks_of_views
+    where from_s is not null
 
     union all
 
-    select k.video_id, k.region, k.view_date, k.to_s as position_s, 0 as exits, 0 as seeks_away, 1 as seeks_in, 0 as pauses
-    from {{ ref('silver__seeks') }} as k
-    where k.to_s is not null and {{ changed('k') }}
+    select video_id, region, view_date, to_s as position_s, 0 as exits, 0 as seeks_away, 1 as seeks_in, 0 as pauses
+    from seeks_of_views
+    where to_s is not null
 
     union all
 
@@ -45,13 +86,12 @@ buckets as (
 groups as (
 
     select
-        v.video_id,
-        v.region,
-        v.view_date,
+        video_id,
+        region,
+        view_date,
         count(*) as views
-    from {{ ref('silver__views') }} as v
-    where {{ changed('v') }}
-    group by v.video_id, v.region, v.view_date
+    from viewed
+    group by video_id, region, view_date
 
 )
 

@@ -62,9 +62,7 @@ impl Table {
         check_layout(self)?;
         self.refresh().await?;
         let oldest = keep_versions.iter().copied().chain([self.version()]).min().unwrap_or_default();
-        let cutoff = SystemTime::now().checked_sub(retention).unwrap_or(SystemTime::UNIX_EPOCH);
-        let cutoff = cutoff.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let cutoff = i64::try_from(cutoff).unwrap_or(i64::MAX);
+        let cutoff = millis_before_now(retention);
         self.sync_checkpoints()?;
         let kept = u64::try_from(oldest).unwrap_or(0);
         let log_store = self.delta.log_store();
@@ -96,6 +94,14 @@ impl Table {
         }
         store::sync_files(files).map_err(|(path, error)| io("write", &path)(error))
     }
+}
+
+/// Compared with when log files were written, which the same clock says.
+#[expect(clippy::disallowed_methods, reason = "the age of files is by the machine's clock")]
+fn millis_before_now(age: Duration) -> i64 {
+    let then = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+    let since = then.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Partition folders whose last file went. Errors mean that they are in use, or may stay.

@@ -93,12 +93,15 @@ async fn only_files_with_a_key_are_rewritten() {
     assert_eq!(unchanged, 2);
 }
 
+/// Name, partitions, window, seconds of the rows that are left.
+type Limited = (&'static str, Option<Vec<String>>, Option<(String, i64, i64)>, &'static [&'static str]);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_and_window_limit_where_keys_are_looked_for() {
     let at = |day: i64, hour: i64| day * DAY_US + hour * 3_600_000_000;
     let window = |from, to| Some(("started_at".to_owned(), from, to));
     let day = |text: &str| Some(vec![text.to_owned()]);
-    let cases: Vec<(&str, Option<Vec<String>>, Option<(String, i64, i64)>, &[&str])> = vec![
+    let cases: Vec<Limited> = vec![
         ("all", None, None, &[]),
         ("a day", day("2024-10-04"), None, &["50"]),
         ("no such day", day("2024-10-06"), None, &["20", "50"]),

@@ -89,10 +89,11 @@ async fn a_missing_or_damaged_file_is_named() {
     let mut views = lake.create(&views_spec(&[])).await.unwrap();
     add(&mut views, &[(Some("a"), None, 20_000, 1, 1)]).await;
     let file = data_files(&views.path()).remove(0);
-    let kept = fs::read(&file).unwrap();
+    let kept = file.with_extension("kept");
+    fs::copy(&file, &kept).unwrap();
     let keys = crate::support::view_rows(&[(Some("a"), None, 20_000, 1, 1)]).project(&[0]).unwrap();
     let delete = || Delete::Keys { keys: keys.clone(), partitions: None, window: None };
-    fs::write(&file, vec![7; kept.len()]).unwrap();
+    fs::write(&file, vec![7; fs::metadata(&kept).unwrap().len() as usize]).unwrap();
     let damaged = views.commit(delete(), Written::default(), CommitNote::default()).await;
     assert!(matches!(&damaged, Err(Error::DataFile { path, .. }) if *path == file), "{damaged:?}");
     fs::remove_file(&file).unwrap();
@@ -102,7 +103,7 @@ async fn a_missing_or_damaged_file_is_named() {
     all.commit(Delete::All, Written::default(), CommitNote::default()).await.unwrap();
     let gone = all.restore(1).await;
     assert!(matches!(&gone, Err(Error::DataFile { path, .. }) if *path == file), "{gone:?}");
-    fs::write(&file, kept).unwrap();
+    fs::rename(&kept, &file).unwrap();
     all.restore(1).await.unwrap();
     assert_eq!(all.rows(), 1);
 }

@@ -1,10 +1,9 @@
 //! Everything that a change must pass, cheapest first.
 
-
 use anyhow::{Context, Result};
 
 use crate::tidy;
-use crate::tools::{command, program, step, target};
+use crate::tools::{command, program, python, step};
 
 /// Versions that read the lake today; another version is another test.
 const READERS: [&str; 6] =
@@ -24,8 +23,8 @@ pub fn run() -> Result<()> {
     let home = tempdir()?;
     let home_text = home.to_string_lossy();
     step("demo", &mut command(program(), &["--home", &home_text, "demo"]))?;
-    let python = readers()?;
-    step("other readers", &mut command(python, &["tests/interop/read_lake.py", &home_text]))?;
+    let readers = python("readers-venv", &READERS)?;
+    step("other readers", &mut command(readers, &["tests/interop/read_lake.py", &home_text]))?;
     std::fs::remove_dir_all(&home).with_context(|| format!("can't remove {}", home.display()))
 }
 
@@ -33,17 +32,4 @@ fn tempdir() -> Result<std::path::PathBuf> {
     let folder = std::env::temp_dir().join(format!("streamreel-ci-{}", std::process::id()));
     std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
     Ok(folder.join("home"))
-}
-
-/// A Python with the libraries that others read Delta with, kept beside the build.
-fn readers() -> Result<std::path::PathBuf> {
-    let folder = target().join("readers-venv");
-    let python = folder.join("bin/python");
-    if !python.is_file() {
-        step("venv", &mut command("python3", &["-m", "venv", &folder.to_string_lossy()]))?;
-    }
-    let mut args = vec!["-m", "pip", "install", "--quiet"];
-    args.extend(READERS);
-    step("install readers", &mut command(&python, &args))?;
-    Ok(python)
 }

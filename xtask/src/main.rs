@@ -1,6 +1,9 @@
 //! What the project does to itself: checks, measurements.
 
+mod bench;
 mod ci;
+mod full;
+mod measure;
 mod tidy;
 mod tools;
 
@@ -10,12 +13,18 @@ const HELP: &str = "cargo xtask VERB
 
   ci      everything that a change must pass: fmt, clippy, tidy, tests, the demo, other readers of the lake
   tidy    module docs, allowed edges between crates
+  bench   measures what is required and the parts; writes docs/performance.md (--quick: small sizes, writes nothing)
+  full    what takes too long for ci: larger sizes, kills, lost events, soak; writes docs/full.md and a part of docs/metrics.md
+          (exact|loss|soak: only that, --quick: small sizes; both write nothing)
 ";
 
 fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(2).collect();
     let verb = std::env::args().nth(1).unwrap_or_default();
     let done = match verb.as_str() {
+        "bench" => bench::run(&args),
         "ci" => ci::run(),
+        "full" => full::run(&args),
         "tidy" => tidy::run(),
         _ => {
             eprint!("{HELP}");

@@ -39,3 +39,16 @@ pub fn step(name: &str, command: &mut Command) -> Result<()> {
     eprintln!("    {name}: {:.0} s", began.elapsed().as_secs_f64());
     Ok(())
 }
+
+/// A Python with these packages, in a virtual environment of this name beside the build.
+pub fn python(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = target().join(name);
+    let python = folder.join("bin/python");
+    if !python.is_file() {
+        step("venv", &mut command("python3", &["-m", "venv", &folder.to_string_lossy()]))?;
+    }
+    let mut args = vec!["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    args.extend(packages);
+    step(&format!("install {}", packages.join(", ")), &mut command(&python, &args))?;
+    Ok(python)
+}

@@ -1,0 +1,116 @@
+//! The page of results.
+
+use std::fmt::Write;
+
+use crate::bench::Sizes;
+
+/// What was measured so far.
+pub struct Page {
+    machine: String,
+    load_before: f64,
+    requirements: Vec<Requirement>,
+    sections: String,
+}
+
+struct Requirement {
+    what: String,
+    target: String,
+    measured: String,
+    met: bool,
+}
+
+impl Page {
+    /// An empty one. `load` is that of the machine before.
+    pub fn new(machine: String, load: f64) -> Self {
+        Self { machine, load_before: load, requirements: Vec::new(), sections: String::new() }
+    }
+
+    /// A requirement: what was wanted and what was measured.
+    pub fn require(&mut self, what: impl Into<String>, target: &str, measured: impl Into<String>, met: bool) {
+        let (what, measured) = (what.into(), measured.into());
+        eprintln!("    {what}: {measured} (wanted {target}){}", if met { "" } else { " MISSED" });
+        self.requirements.push(Requirement { what, target: target.to_owned(), measured, met });
+    }
+
+    /// A section with a heading, how it was measured, and a table.
+    pub fn section(&mut self, heading: &str, how: &str, header: &[&str], rows: &[Vec<String>]) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.sections, "## {heading}\n\n{how}\n\n{}", table(header, rows));
+    }
+
+    /// A section with text as a program printed it.
+    pub fn verbatim(&mut self, heading: &str, how: &str, text: &str) {
+        let _ = writeln!(self.sections, "## {heading}\n\n{how}\n\n```text\n{}\n```\n", text.trim_end());
+    }
+
+    /// All of it as Markdown.
+    pub fn text(&self, sizes: &Sizes, load_after: f64) -> String {
+        let row = |r: &Requirement| {
+            let met = if r.met { "met" } else { "**missed**" };
+            vec![r.what.clone(), r.target.clone(), r.measured.clone(), met.to_owned()]
+        };
+        let rows: Vec<_> = self.requirements.iter().map(row).collect();
+        format!(
+            "# Performance\n\n\
+             Everything on this page was measured in one run of `cargo xtask bench`, which wrote it.\n\n\
+             Machine: {}. Load before and after: {:.1} and {:.1}. Medians of {} unless it says otherwise; whatever is \
+             compared was measured turn by turn. k and M are thousands and millions, GB are 10^9 bytes; memory is the peak of the \
+             resident set, CPU time is user and system time of all threads.\n\n\
+             ## Required and measured\n\n{}\n{}",
+            self.machine,
+            self.load_before,
+            load_after,
+            sizes.rounds,
+            table(&["what", "wanted", "measured", ""], &rows),
+            self.sections.trim_end(),
+        ) + "\n"
+    }
+}
+
+fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut text = format!("| {} |\n|{}\n", header.join(" | "), "---|".repeat(header.len()));
+    for row in rows {
+        let _ = writeln!(text, "| {} |", row.join(" | "));
+    }
+    text
+}
+
+/// `1.23 M/s`, `210 k/s`.
+pub fn rate(per_s: f64) -> String {
+    if per_s >= 1e6 { format!("{:.2} M/s", per_s / 1e6) } else { format!("{:.0} k/s", per_s / 1e3) }
+}
+
+/// `10 M`, `300 k`.
+pub fn count(n: u64) -> String {
+    match n {
+        n if n % 1_000_000 == 0 => format!("{} M", n / 1_000_000),
+        n if n >= 1_000_000 => format!("{:.2} M", n as f64 / 1e6),
+        n if n % 1_000 == 0 => format!("{} k", n / 1_000),
+        n => n.to_string(),
+    }
+}
+
+/// `12.3 s`.
+pub fn seconds(s: f64) -> String {
+    format!("{s:.1} s")
+}
+
+/// `1.23 GB`.
+pub fn gigabytes(gb: f64) -> String {
+    format!("{gb:.2} GB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        for (n, expected) in [(7, "7"), (300_000, "300 k"), (10_000_000, "10 M"), (1_234_567, "1.23 M")] {
+            assert_eq!(count(n), expected);
+        }
+        for (per_s, expected) in [(2_345_678.0, "2.35 M/s"), (210_400.0, "210 k/s")] {
+            assert_eq!(rate(per_s), expected);
+        }
+    }
+}

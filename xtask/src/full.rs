@@ -1,0 +1,142 @@
+//! What takes too long for every change: exactness at larger sizes, a hundred kills, lost events, a soak. Writes `docs/full.md`
+//! and the measured part of `docs/metrics.md`.
+
+mod loss;
+mod soak;
+
+use std::fmt::Write;
+use std::fs;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::measure::{Scratch, machine};
+use crate::tools::{command, root, step};
+
+const OUTPUT: &str = "docs/full.md";
+
+/// A test of the program at another size than the gate's.
+struct Large {
+    what: &'static str,
+    program: &'static str,
+    test: &'static str,
+    records: &'static str,
+    seed: &'static str,
+    dirt: &'static str,
+    kills: &'static str,
+}
+
+const TRUTH: Large = Large {
+    what: "gold is the truth to the second; audit holds",
+    program: "exact",
+    test: "gold_is_the_truth_straight_from_the_simulator",
+    records: "1000000",
+    seed: "1",
+    dirt: "0.1",
+    kills: "",
+};
+const ARRIVAL: Large = Large {
+    what: "1, 2, 4 and 8 partitions, shuffled, one build or twenty: gold is the same and the truth; audit holds",
+    test: "partitions_order_and_number_of_builds_do_not_show",
+    records: "300000",
+    ..TRUTH
+};
+const KILLS: Large = Large {
+    what: "killed at random moments of process and build: gold is the same; audit holds",
+    program: "kill",
+    test: "kills_do_not_show",
+    records: "3000000",
+    kills: "100",
+    ..TRUTH
+};
+const LARGE: &[Large] = &[
+    Large { seed: "1", dirt: "0.02", ..TRUTH },
+    Large { seed: "2", dirt: "0.1", ..TRUTH },
+    Large { seed: "3", dirt: "0.3", ..TRUTH },
+    Large { seed: "4", dirt: "0.1", records: "3000000", ..TRUTH },
+    Large { seed: "11", dirt: "0.1", ..ARRIVAL },
+    Large { seed: "12", dirt: "0.3", ..ARRIVAL },
+    Large { seed: "3", dirt: "0.1", ..KILLS },
+];
+
+/// Runs all of it, or one of `exact`, `loss`, `soak`; the pages are written only by a run of all that succeeds. With `--quick` sizes
+/// are small and nothing is written.
+pub fn run(args: &[String]) -> Result<()> {
+    let quick = args.iter().any(|arg| arg == "--quick");
+    let only = args.iter().find(|arg| !arg.starts_with("--"));
+    let wanted = |part: &str| only.is_none_or(|only| only == part);
+    step("build", &mut command("cargo", &["build", "--release", "-p", "streamreel"]))?;
+    let scratch = Scratch::new("full")?;
+    let mut page = format!(
+        "# What takes longer\n\nWritten by `cargo xtask full`: what the tests of every change show, at larger sizes. It ends without \
+         this page if anything fails.\n\nMachine: {}.\n",
+        machine()?
+    );
+    let mut lost = None;
+    if wanted("exact") {
+        page += &exact(quick)?;
+    }
+    if wanted("loss") {
+        lost = Some(loss::measure(&scratch, if quick { "100000" } else { "1000000" })?);
+        page += "\n## Lost events\n\nWhat they cost stands in [metrics.md](metrics.md#what-lost-events-cost).\n";
+    }
+    if wanted("soak") {
+        page += &soak::run_up(&scratch, if quick { 45 } else { 180 })?;
+    }
+    if quick || only.is_some() {
+        eprint!("{page}{}", lost.unwrap_or_default());
+        return Ok(());
+    }
+    if let Some(lost) = lost {
+        loss::write(&lost)?;
+    }
+    let path = root().join(OUTPUT);
+    fs::write(&path, page).with_context(|| format!("can't write {}", path.display()))?;
+    eprintln!("wrote {OUTPUT}");
+    Ok(())
+}
+
+/// The tests at larger sizes, as a section of the page.
+fn exact(quick: bool) -> Result<String> {
+    let mut text = "\n## Exact\n\n| what | records | seed | dirt | kills | |\n|---|---|---|---|---|---|\n".to_owned();
+    for large in LARGE {
+        let began = Instant::now();
+        let records = if quick { "30000" } else { large.records };
+        let kills = if quick && !large.kills.is_empty() { "10" } else { large.kills };
+        let name = format!("{}, {records} records, seed {}, dirt {}", large.test, large.seed, large.dirt);
+        let args = [
+            "test",
+            "--release",
+            "--quiet",
+            "-p",
+            "streamreel",
+            "--test",
+            large.program,
+            "--",
+            "--nocapture",
+            "--exact",
+            large.test,
+        ];
+        let mut test = command("cargo", &args);
+        test.env("STREAMREEL_TEST_RECORDS", records)
+            .env("STREAMREEL_TEST_SEED", large.seed)
+            .env("STREAMREEL_TEST_DIRT", large.dirt);
+        if !kills.is_empty() {
+            test.env("STREAMREEL_TEST_KILLS", kills);
+        }
+        let output = test.stderr(std::process::Stdio::inherit()).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        // A name that is no test passes too.
+        if !output.status.success() || !said.contains("1 passed") {
+            bail!("{name} failed\n{said}");
+        }
+        let passed_s = began.elapsed().as_secs_f64();
+        eprintln!("    {name}: {passed_s:.0} s");
+        let met: Vec<&str> = said.lines().filter(|line| line.contains(" kills met ")).collect();
+        let kills = if met.is_empty() { kills.to_owned() } else { format!("{kills}: {}", met.join(", ")) };
+        let Large { what, seed, dirt, .. } = large;
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "| {what} | {records} | {seed} | {dirt} | {kills} | passed in {passed_s:.0} s |");
+    }
+    Ok(text)
+}

@@ -93,6 +93,15 @@ impl Records {
         Some(span.value.of(&self.bytes))
     }
 
+    /// Forgets the records from `len` on; their bytes stay in the buffer.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.timestamps_ms.truncate(len);
+        self.keys.truncate(len);
+        self.values.truncate(len);
+        self.header_ends.truncate(len);
+        self.headers.truncate(self.header_ends.last().map_or(0, |end| *end as usize));
+    }
+
     pub(crate) fn header_spans(&self, i: usize) -> &[HeaderSpan] {
         if self.header_ends.is_empty() {
             return &[];

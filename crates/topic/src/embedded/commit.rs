@@ -127,6 +127,11 @@ impl Writer {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.queue).len()
+    }
+
     fn next_group(&self) -> Vec<Waiting> {
         let mut queue = lock(&self.queue);
         let mut bytes = 0;

@@ -194,12 +194,20 @@ impl Frames<'_> {
                 records.bytes.reserve(self.expected_bytes(&frame));
             }
             let is_first = next == self.offset;
+            if is_first && frame.base_offset + frame.records <= next {
+                // The frame that should follow this one is not there.
+                let start = frame.base_offset + frame.records;
+                let end = rows.next()?.map_or(Ok(self.end), |row| row.get(0))?;
+                return Ok((records, Some(Damage { offset: start, next: end, detail: "it is missing" })));
+            }
             if frame.base_offset > next || (!is_first && frame.base_offset != next) {
                 return Ok((records, Some(Damage { offset: next, next: frame.base_offset, detail: "it is missing" })));
             }
             let after = frame.base_offset + frame.records;
             let data = row.get_ref(4)?.as_blob()?;
+            let whole = records.len();
             if let Err(detail) = self.append(&mut records, &frame, data, next, decompressor) {
+                records.truncate(whole);
                 return Ok((records, Some(Damage { offset: frame.base_offset, next: after, detail })));
             }
             next = after;
@@ -229,9 +237,6 @@ impl Frames<'_> {
         }
         let sizes = (usize::try_from(frame.raw_bytes), usize::try_from(from - frame.base_offset));
         let (Ok(raw_bytes), Ok(skip)) = sizes else { return Err("its size is negative") };
-        if skip as i64 >= frame.records {
-            return Err("the frame after it is missing");
-        }
         let count = frame::append(records, data, raw_bytes, skip, decompressor)?;
         if count as i64 != frame.records {
             return Err("it holds another number of records");

@@ -245,6 +245,9 @@ impl Place {
     /// Our name for an error of SQLite in `operation` ("commit to").
     pub(super) fn error(&self, operation: &'static str, source: rusqlite::Error) -> Error {
         let path = self.file.clone();
+        if path.is_dir() {
+            return Error::NotALog { path, found: "it is a folder".to_owned() };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Error::DiskFull { path },
             Some(ErrorCode::ReadOnly) => Error::ReadOnly { path },
@@ -256,7 +259,6 @@ impl Place {
                 found: "the file is no SQLite database, or its first page is damaged".to_owned(),
             },
             Some(ErrorCode::DatabaseCorrupt) => Error::DamagedFile { path, detail: source.to_string() },
-            Some(ErrorCode::CannotOpen) if path.is_dir() => Error::NotALog { path, found: "it is a folder".to_owned() },
             _ => Error::Storage { operation, path, source },
         }
     }

@@ -21,7 +21,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
             (entry.file_name().to_string_lossy().into_owned(), bytes)
         })
         // SQLite's own files of readers: the memory that processes share, and a write-ahead log with nothing in it.
-        .filter(|(name, bytes)| !name.ends_with("-shm") && !(name.ends_with("-wal") && bytes.is_empty()))
+        .filter(|(name, bytes)| !(name.ends_with("-shm") || name.ends_with("-wal") && bytes.is_empty()))
         .collect();
     files.sort();
     files

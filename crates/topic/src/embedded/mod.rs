@@ -71,6 +71,9 @@ impl EmbeddedLog {
 
     /// Opens the log in `folder` for reading: whatever would write is [`Error::ReadOnly`].
     ///
+    /// In a folder that this user cannot write to, and where no process writes, the log is read as it was on opening:
+    /// what another user's process commits later is not seen.
+    ///
     /// # Errors
     /// [`Error::NoLog`] when there is none.
     pub fn open_read_only(folder: impl AsRef<Path>) -> Result<Self> {

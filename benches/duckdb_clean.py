@@ -20,7 +20,7 @@ SOURCE = """
 CREATE TEMP TABLE decoded AS
 SELECT *,
   CASE
-    WHEN num_nulls(user_id, video_id, "timestamp", event_type) = 4 THEN 'not_json'
+    WHEN coalesce(user_id, video_id, "timestamp", event_type) IS NULL THEN 'not_json'
     WHEN user_id IS NULL THEN 'missing_user_id'
     WHEN video_id IS NULL THEN 'missing_video_id'
     WHEN "timestamp" IS NULL THEN 'missing_timestamp'

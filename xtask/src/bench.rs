@@ -9,12 +9,11 @@ mod jobs;
 mod page;
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::measure::{Scratch, load, machine};
-use crate::tools::{command, root, step};
+use crate::tools::{cargo, root, step};
 use page::Page;
 
 const OUTPUT: &str = "docs/performance.md";
@@ -46,8 +45,8 @@ impl Sizes {
 pub fn run(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let sizes = if quick { Sizes::QUICK } else { Sizes::FULL };
-    step("build", &mut command("cargo", &["build", "--release", "-p", "streamreel"]))?;
-    step("build the direct job", &mut direct_job())?;
+    step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
+    step("build the direct job", &mut cargo("build", &["--release", "--example", "measure"]))?;
     let scratch = Scratch::new("bench")?;
     let mut page = Page::new(machine()?, load());
     for (name, part) in PARTS {
@@ -74,7 +73,3 @@ const PARTS: &[(&str, Part)] = &[
     ("demo", jobs::demo),
     ("parts", criterion::parts),
 ];
-
-fn direct_job() -> Command {
-    command("cargo", &["build", "--release", "-p", "streamreel-process", "--example", "measure"])
-}

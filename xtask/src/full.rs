@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::measure::{Scratch, machine};
-use crate::tools::{command, root, step};
+use crate::tools::{cargo, root, step};
 
 const OUTPUT: &str = "docs/full.md";
 
@@ -65,7 +65,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let only = args.iter().find(|arg| !arg.starts_with("--"));
     let wanted = |part: &str| only.is_none_or(|only| only == part);
-    step("build", &mut command("cargo", &["build", "--release", "-p", "streamreel"]))?;
+    step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
     let scratch = Scratch::new("full")?;
     let mut page = format!(
         "# What takes longer\n\nWritten by `cargo xtask full`: what the tests of every change show, at larger sizes. It ends without \
@@ -117,7 +117,7 @@ fn exact(quick: bool) -> Result<String> {
             "--exact",
             large.test,
         ];
-        let mut test = command("cargo", &args);
+        let mut test = cargo("test", &args);
         test.env("STREAMREEL_TEST_RECORDS", records)
             .env("STREAMREEL_TEST_SEED", large.seed)
             .env("STREAMREEL_TEST_DIRT", large.dirt);

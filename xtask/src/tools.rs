@@ -28,6 +28,13 @@ pub fn command(program: impl AsRef<Path>, args: &[&str]) -> Command {
     command
 }
 
+/// Cargo for the whole workspace: for a part of it libraries would be compiled again, with other features.
+pub fn cargo(verb: &str, args: &[&str]) -> Command {
+    let mut command = command("cargo", &[verb, "--workspace"]);
+    command.args(args);
+    command
+}
+
 /// Runs a step of a longer run; says its name and how long it took.
 pub fn step(name: &str, command: &mut Command) -> Result<()> {
     eprintln!("==> {name}");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::bench::Sizes;
 use crate::bench::page::{Page, rate};
 use crate::measure::{Scratch, run};
-use crate::tools::{command, step};
+use crate::tools::{cargo, step};
 
 const DECODE_PER_S: f64 = 2e6;
 /// Crates with benchmarks by criterion, and what of them to run.
@@ -36,12 +36,12 @@ pub fn parts(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
     let mut rows = Vec::new();
     for (package, bench) in BENCHES {
         let folder = home.join(package);
-        let mut command = command("cargo", &["bench", "-p", package, "--bench", bench, "--", "--noplot"]);
+        let mut bencher = cargo("bench", &["--bench", bench, "--", "--noplot"]);
         if sizes.quick {
-            command.arg("--quick");
+            bencher.arg("--quick");
         }
         // Its report is on stdout; ours is made of its files.
-        step(bench, command.env("CRITERION_HOME", &folder).stdout(std::process::Stdio::null()))?;
+        step(bench, bencher.env("CRITERION_HOME", &folder).stdout(std::process::Stdio::null()))?;
         let mut estimates = estimates(&folder)?;
         estimates.sort_by(|a, b| a.name.cmp(&b.name));
         if estimates.is_empty() {
@@ -54,13 +54,13 @@ pub fn parts(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
     }
     page.section(
         "Parts",
-        "Criterion's medians, wall time, on one core (`cargo bench -p CRATE`). `decode/unusual` has white space, another \
+        "Criterion's medians, wall time, on one core (`cargo bench --workspace --bench NAME`). `decode/unusual` has white space, another \
          order of fields and an unknown one; every other event of `decode/dirty` is rejected.",
         &["crate", "benchmark", "an iteration", "events or records"],
         &rows,
     );
-    let lake = run(&mut command("cargo", &["bench", "--quiet", "-p", "streamreel-lake", "--bench", "lake"]))?;
-    page.verbatim("Lake", "`cargo bench -p streamreel-lake`, on a local disk.", &lake.stdout);
+    let lake = run(&mut cargo("bench", &["--quiet", "--bench", "lake"]))?;
+    page.verbatim("Lake", "`cargo bench --workspace --bench lake`, on a local disk.", &lake.stdout);
     Ok(())
 }
 

@@ -1,4 +1,5 @@
 //! Bronze as it stands, and a log whose commits can be made to fail or to take long.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::collections::BTreeMap;
 use std::ops::Range;

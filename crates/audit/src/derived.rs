@@ -66,13 +66,12 @@ const LAWS: &[Law] = &[
     ),
     law(
         "silver",
+        ("views", "select count(*) from silver.views"),
         (
-            "watch time of views, us",
-            "select cast(sum(cast(watch_time_s as decimal(28, 9))) * 1000000 as bigint) from silver.views",
-        ),
-        (
-            "length of segments, us",
-            "select cast(sum(cast(end_s - start_s as decimal(28, 9))) * 1000000 as bigint) from silver.watched_segments",
+            "views whose watch time is the length of their segments",
+            "select count(*) from silver.views v left join (select view_id, sum(end_s - start_s) as length_s \
+             from silver.watched_segments group by view_id) s on s.view_id = v.view_id \
+             where abs(v.watch_time_s - coalesce(s.length_s, 0)) < 0.000001",
         ),
     ),
     law(
@@ -139,14 +138,18 @@ const LAWS: &[Law] = &[
     ),
     law(
         "gold",
+        ("views of silver", "select count(*) from silver.views"),
         (
-            "watch time of views, us",
-            "select cast(sum(cast(watch_time_s as decimal(28, 9))) * 1000000 as bigint) from silver.views",
+            "regional_engagement, whole days",
+            "select cast(sum(views) as bigint) from gold.regional_engagement where hour_of_day is null",
         ),
+    ),
+    law(
+        "gold",
+        ("views of silver", "select count(*) from silver.views"),
         (
-            "regional_engagement, us",
-            "select cast(round(sum(cast(watch_time_s as decimal(28, 9))) * 1000000) as bigint) \
-             from gold.regional_engagement where hour_of_day is null",
+            "regional_engagement, hour by hour",
+            "select cast(sum(views) as bigint) from gold.regional_engagement where hour_of_day is not null",
         ),
     ),
 ];

@@ -16,7 +16,7 @@ use crate::metadata::Metadata;
 use crate::touched::{GroupKey, group_key};
 
 /// Rows that are joined and reduced at once.
-const CHUNK_ROWS: usize = 32 * 1024;
+const CHUNK_ROWS: usize = 8 * 1024;
 
 /// The columns of an event on its way into views: as in bronze, and how many copies of it were dropped already.
 pub(crate) fn event_schema() -> SchemaRef {

@@ -96,6 +96,7 @@ async fn gold(home: &Home, lake: &Lake, project: &Project, args: &Build) -> Outc
                 progress.say(format!("{what} {name}"));
             }
             model::Progress::Finished { step, .. } => progress.set(*step as u64 + 1),
+            _ => {}
         }
     };
     let options = model::Options {

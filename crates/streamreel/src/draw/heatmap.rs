@@ -3,7 +3,7 @@
 use super::fit;
 
 const SHADES: [char; 5] = ['·', '░', '▒', '▓', '█'];
-const LABEL: usize = 8;
+const LABEL: usize = 9;
 
 /// A row a label, a cell a column (`cell_width` characters), shaded by its share of the greatest value.
 ///
@@ -38,6 +38,6 @@ mod tests {
     #[test]
     fn shades_are_shares_of_the_greatest() {
         let drawn = heatmap(&[("DE".to_owned(), vec![0.0, 1.0, 2.0, 4.0])], &[], 1);
-        assert_eq!(drawn.lines().nth(1), Some("  DE       ·░▒█"));
+        assert_eq!(drawn.lines().nth(1), Some("  DE        ·░▒█"));
     }
 }

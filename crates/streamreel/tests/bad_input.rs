@@ -1,0 +1,155 @@
+//! Bad input: a clear error or a counted reject, nothing lost, what was there intact.
+
+mod common;
+
+use std::fs;
+
+use common::{Home, repository};
+
+/// A home with the full example processed and built.
+fn built() -> Home {
+    let home = Home::new();
+    home.ok(&["ingest", &repository("examples/full.ndjson").to_string_lossy()]);
+    home.ok(&["process"]);
+    home.ok(&["build"]);
+    home
+}
+
+fn metadata(home: &Home, csv: &str) {
+    let folder = home.path().join("metadata");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("video_metadata.csv"), csv).expect("written");
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let home = Home::new();
+    let good = home.file("good.ndjson");
+    let line = r#"{"user_id":"u","video_id":"v","timestamp":"2026-01-05T00:00:00Z","event_type":"play"}"#;
+    fs::write(&good, format!("{line}\n")).expect("written");
+    let said = home.fails(1, &["ingest", &good.to_string_lossy(), "no/such/file.ndjson"]);
+    assert!(said.contains("no/such/file.ndjson") && said.contains("No such file"), "{said}");
+    assert!(!home.path().join("log").exists(), "a wrong name ingests nothing");
+    let said = home.fails(2, &["ingest", &home.file("").to_string_lossy()]);
+    assert!(said.contains("is a folder"), "{said}");
+
+    let gz = home.file("cut.ndjson.gz");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    std::io::Write::write_all(&mut encoder, format!("{line}\n").repeat(5000).as_bytes()).expect("compressed");
+    let bytes = encoder.finish().expect("compressed");
+    fs::write(&gz, &bytes[..bytes.len() / 2]).expect("written");
+    let said = home.fails(1, &["ingest", &gz.to_string_lossy()]);
+    assert!(said.contains("cut.ndjson.gz") && said.contains("copies are recognised"), "{said}");
+    let before = home.json(&["topics"])[0]["records"].as_u64().expect("records");
+    assert!(before > 0 && before < 5000, "whole lines before the break are kept: {before}");
+}
+
+#[test]
+fn lines_that_are_no_events_are_counted() {
+    let home = Home::new();
+    let file = home.file("odd.ndjson");
+    let event = r#"{"user_id":"u","video_id":"v","timestamp":"2026-01-05T00:00:00Z","event_type":"play"}"#;
+    let mut bytes = b"\xef\xbb\xbf".to_vec();
+    bytes.extend_from_slice(event.as_bytes());
+    bytes.extend_from_slice(b"\r\n\r\n   \n\x00\x01\xfe\xff\n");
+    bytes.extend_from_slice(format!("{{\"user_id\":\"{}\"}}\n", "x".repeat(10 << 20)).as_bytes());
+    bytes.extend_from_slice(b"[1]\nno json");
+    fs::write(&file, bytes).expect("written");
+    let ingested = home.json(&["ingest", &file.to_string_lossy()]);
+    assert_eq!((ingested["records"].as_u64(), ingested["cut"].as_u64()), (Some(5), Some(1)));
+    let processed = home.json(&["process"]);
+    assert_eq!(processed["received"], 5);
+    assert_eq!(processed["clean"], 1);
+    for reason in ["invalid_utf8", "too_large", "not_an_object", "not_json"] {
+        assert_eq!(processed["rejected"][reason], 1, "{reason}: {processed}");
+    }
+    home.ok(&["audit"]);
+}
+
+#[test]
+fn metadata_that_contradicts_itself() {
+    let home = built();
+    let gold = home.gold();
+    let header = "video_id,title,creator,genre,duration_s,published_at\n";
+    let cases = [
+        ("video_id,title,creator,genre\nv1,T,C,G\n".to_owned(), "lacks the column duration_s"),
+        (format!("{header}v1,T,C,G,10,\nv1,T,C,G,10,\n"), "repeats the id `v1`"),
+        (format!("{header}v1,T,C,G,-5,\n"), "must be above 0"),
+    ];
+    for (csv, expected) in cases {
+        metadata(&home, &csv);
+        let said = home.fails(1, &["build"]);
+        assert!(said.contains("video_metadata.csv") && said.contains(expected), "{said}");
+        assert_eq!(home.gold(), gold, "the build before stays readable");
+    }
+}
+
+#[test]
+fn changed_metadata_changes_what_it_touches() {
+    let home = built();
+    let video = home.query("select video_id from gold.viewer_retention order by total_views desc, video_id limit 1");
+    let id = video[0]["video_id"].as_str().expect("an id").to_owned();
+    let header = "video_id,title,creator,genre,duration_s,published_at\n";
+    metadata(&home, &format!("{header}{id},Renamed,Somebody,Drama,7,\n"));
+    home.ok(&["build"]);
+    let rows = home.query(&format!("select title, video_duration_s from silver.views where video_id = '{id}'"));
+    assert!(!rows.is_empty());
+    assert!(rows.iter().all(|r| r["title"] == "Renamed" && r["video_duration_s"] == 7.0), "{rows:?}");
+    assert_eq!(home.number(&format!("select max(second_s) from gold.retention_curve where video_id = '{id}'")), 6);
+    home.ok(&["audit"]);
+    let again = home.json(&["build"]);
+    assert_eq!(again["silver"]["build_id"], serde_json::Value::Null, "nothing to do twice");
+}
+
+#[test]
+fn folders_of_somebody_else() {
+    let home = Home::new();
+    fs::create_dir_all(home.path().join("data_lake/theirs")).expect("a folder");
+    fs::write(home.path().join("data_lake/theirs/file"), "x").expect("written");
+    home.ok(&["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
+    let said = home.fails(1, &["process"]);
+    assert!(said.contains("not a StreamReel lake") && said.contains("--home"), "{said}");
+    assert!(home.path().join("data_lake/theirs/file").exists());
+
+    let home = Home::new();
+    fs::create_dir_all(home.path().join("log")).expect("a folder");
+    fs::write(home.path().join("log/theirs"), "x").expect("written");
+    let said = home.fails(1, &["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
+    assert!(said.contains("is no log of StreamReel"), "{said}");
+}
+
+#[test]
+fn wrong_use() {
+    let home = Home::new();
+    let cases: [(i32, &[&str], &str); 9] = [
+        (2, &["nonsense"], "unrecognized subcommand"),
+        (2, &["--set", "proces.commit_interval=1s", "config"], "did you mean `process.commit_interval`"),
+        (2, &["--set", "view.gap=soon", "config"], "view.gap"),
+        (2, &["simulate", "--events", "0"], "at least 1"),
+        (2, &["--config", "no/such.toml", "config"], "no/such.toml"),
+        (1, &["query", "select 1"], "there is no"),
+        (1, &["topics"], "there is no log"),
+        (1, &["audit"], "there is no"),
+        (2, &["process", "--commit-interval", "often"], "process.commit_interval"),
+    ];
+    for (status, args, expected) in cases {
+        let said = home.fails(status, args);
+        assert!(said.contains(expected), "{args:?} said {said}");
+    }
+    assert!(!home.path().exists(), "nothing of that made a home");
+}
+
+#[test]
+fn queries_that_are_wrong_or_would_write() {
+    let home = built();
+    let cases = [
+        ("select * from gold.nothing", "gold.nothing"),
+        ("selec 1", "SQL"),
+        ("drop table gold.viewer_retention", "DDL"),
+        ("insert into gold.viewer_retention values ('x', 1, 1)", "DML"),
+    ];
+    for (sql, expected) in cases {
+        let said = home.fails(1, &["query", sql]);
+        assert!(said.contains(expected), "{sql} said {said}");
+    }
+}

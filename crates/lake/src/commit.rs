@@ -1,17 +1,19 @@
 //! Commits: what they take away and add, in one step, or not at all.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use arrow_array::RecordBatch;
+use bytes::Bytes;
 use deltalake::{
-    DeltaTableError, checkpoints,
     kernel::{
-        Action, Transaction,
-        transaction::{CommitBuilder, CommitProperties},
+        Action, Add, Transaction,
+        transaction::{CommitData, TransactionError},
     },
+    logstore::CommitOrBytes,
     protocol::{DeltaOperation, SaveMode},
 };
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     error::{Error, Result},
@@ -21,7 +23,7 @@ use crate::{
     offsets::OffsetRange,
     spec::Layer,
     store,
-    table::{Table, check_layout, is_lost_race},
+    table::{Added, Table, check_layout},
     writer::Written,
 };
 
@@ -99,6 +101,10 @@ impl Change {
     pub(crate) fn new(name: &'static str, operation: DeltaOperation, actions: Vec<Action>, guard: Guard) -> Self {
         Self { name, operation, actions, guard, metadata: Vec::new(), transactions: Vec::new() }
     }
+
+    fn metadata(&self) -> HashMap<String, serde_json::Value> {
+        self.metadata.iter().cloned().collect()
+    }
 }
 
 impl Table {
@@ -115,6 +121,9 @@ impl Table {
         }
         let guard = if matches!(delete, Delete::Nothing) { Guard::Columns } else { Guard::Untouched };
         let mode = if matches!(delete, Delete::All) { SaveMode::Overwrite } else { SaveMode::Append };
+        if !matches!(delete, Delete::Nothing) {
+            self.bring_up().await?;
+        }
         let mut actions = Vec::new();
         if let Some(renewed) = self.renewed_metadata(&delete, &written)? {
             actions.push(Action::Metadata(renewed));
@@ -161,67 +170,64 @@ impl Table {
         }
     }
 
-    /// Makes the commit from the snapshot that this value stands at; when another writer was first, looks at what
-    /// it did and tries again from there if the guard allows. The library's own check is not used: it lets a
-    /// removal pass although compaction has replaced that very file.
+    /// Makes the commit as the version after this value's; when another writer was first, looks at what it did and
+    /// tries again from there if the guard allows. The library's own commit is not used: it lets a removal pass
+    /// although compaction has replaced that very file, and it renews the list of all files with every commit.
     pub(crate) async fn apply(&mut self, change: Change) -> Result<i64> {
         self.sync_data(&change.actions).await?;
+        let (operation, actions) = (change.operation.clone(), change.actions.clone());
+        let data = CommitData::new(actions, operation, change.metadata(), change.transactions.clone());
+        let bytes = data.get_bytes().map_err(|e| self.error(change.name, e.into()))?;
         for _ in 0..MAX_ATTEMPTS {
-            match self.try_commit(&change).await {
-                Ok(()) => {
-                    self.after_commit(&change).await?;
-                    return Ok(self.version());
-                }
-                Err(error) if is_lost_race(&error) => self.check_guard(&change).await?,
-                Err(error) => return Err(self.error(change.name, error)),
+            // After a clean-up of the log the place of an old version is free again: it must not be taken.
+            if self.has_log_entry(self.version).await? && self.try_commit(&change, bytes.clone()).await? {
+                self.after_commit(&change).await?;
+                return Ok(self.version);
             }
+            self.check_guard(&change).await?;
         }
         Err(self.conflict(&change, "others were first every time".to_owned()))
     }
 
-    async fn try_commit(&mut self, change: &Change) -> Result<(), DeltaTableError> {
-        let properties = CommitProperties::default()
-            .with_max_retries(0)
-            .with_create_checkpoint(false)
-            .with_cleanup_expired_logs(Some(false))
-            .with_metadata(change.metadata.iter().cloned())
-            .with_application_transactions(change.transactions.clone());
-        let state = self.delta.snapshot()?;
-        let committed = CommitBuilder::from(properties)
-            .with_actions(change.actions.clone())
-            .build(Some(state), self.delta.log_store(), change.operation.clone())
-            .await?;
-        self.delta.state = Some(committed.snapshot);
-        Ok(())
+    /// Whether the entry after this version could be taken.
+    async fn try_commit(&self, change: &Change, bytes: Bytes) -> Result<bool> {
+        let version = u64::try_from(self.version + 1).unwrap_or(0);
+        let entry = CommitOrBytes::LogBytes(bytes);
+        match self.delta().log_store().write_commit_entry(version, entry, Uuid::new_v4()).await {
+            Ok(()) => Ok(true),
+            Err(TransactionError::VersionAlreadyExists(_)) => Ok(false),
+            Err(e) => Err(self.error(change.name, e.into())),
+        }
     }
 
     async fn after_commit(&mut self, change: &Change) -> Result<()> {
-        let version = self.version();
-        if let Some(state) = self.transactions.as_mut().filter(|t| t.version + 1 == version) {
-            state.version = version;
+        self.version += 1;
+        if let Some(state) = self.transactions.as_mut().filter(|t| t.version + 1 == self.version) {
+            state.version = self.version;
             state.by_id.extend(change.transactions.iter().map(|t| (t.app_id.clone(), t.version)));
         }
-        self.reread()?;
+        let mut only_adds = true;
+        for action in &change.actions {
+            match action {
+                Action::Add(add) => self.ahead += added(add),
+                _ => only_adds = false,
+            }
+        }
+        if !only_adds {
+            self.bring_up().await?;
+        }
         let every = self.lake.settings().checkpoint_every.max(1);
-        if u64::try_from(version).is_ok_and(|v| v > 0 && v.is_multiple_of(every)) {
+        if u64::try_from(self.version).is_ok_and(|v| v > 0 && v.is_multiple_of(every)) {
             // The commit stands whatever becomes of the checkpoint; the next one makes up for it.
-            let _ = checkpoints::create_checkpoint(&self.delta, None).await;
+            let _ = self.checkpoint().await;
         }
         Ok(())
     }
 
     /// Moves to the newest version and checks that the change still makes sense there.
     async fn check_guard(&mut self, change: &Change) -> Result<()> {
-        let before = self.version();
-        self.refresh().await?;
-        let (mut rows, mut columns) = (false, false);
-        for version in before + 1..=self.version() {
-            // An entry that is gone already may have been anything.
-            let entry = self.log_entry(version).await?;
-            rows |= entry.as_ref().is_none_or(|e| e.data_change);
-            columns |= entry.as_ref().is_none_or(|e| e.metadata);
-        }
-        if columns {
+        let seen = self.follow().await?;
+        if seen.columns {
             return Err(self.conflict(change, "its columns changed".to_owned()));
         }
         match &change.guard {
@@ -230,7 +236,7 @@ impl Table {
                 self.check_stands_at(ranges)
             }
             Guard::Columns => Ok(()),
-            Guard::Untouched if rows => Err(self.conflict(change, "its rows changed".to_owned())),
+            Guard::Untouched if seen.rows => Err(self.conflict(change, "its rows changed".to_owned())),
             Guard::Untouched | Guard::Files => self.check_files(change),
         }
     }
@@ -271,4 +277,10 @@ impl Table {
             Err(error) => Err(io("write", &root)(std::io::Error::other(error))),
         }
     }
+}
+
+fn added(add: &Add) -> Added {
+    let stats: serde_json::Value = add.stats.as_deref().and_then(|s| serde_json::from_str(s).ok()).unwrap_or_default();
+    let rows = stats.get("numRecords").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    Added { files: 1, rows, bytes: u64::try_from(add.size).unwrap_or(0) }
 }

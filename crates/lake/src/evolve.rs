@@ -50,7 +50,7 @@ pub(crate) async fn fit(mut table: Table, spec: &TableSpec) -> Result<Table> {
 
 /// Metadata of the table with other columns or another layout; its identity stays.
 pub(crate) fn metadata(table: &Table, schema: &SchemaRef, placing: &Placing) -> Result<Metadata> {
-    let state = table.delta.snapshot().map_err(|e| table.error("read the metadata of", e))?;
+    let state = table.delta().snapshot().map_err(|e| table.error("read the metadata of", e))?;
     let old = state.metadata().clone();
     let fields = table::delta_schema(&table.id, schema)?;
     let renewed = new_metadata(&fields, placing.partition_by.clone(), table::properties(placing))

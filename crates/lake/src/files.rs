@@ -41,7 +41,7 @@ fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
 impl Table {
     /// The files of this version.
     pub(crate) fn files(&self) -> Vec<LogicalFileView> {
-        self.delta.snapshot().map(|state| state.log_data().iter().collect()).unwrap_or_default()
+        self.delta().snapshot().map(|state| state.log_data().iter().collect()).unwrap_or_default()
     }
 
     /// The files that can hold rows of these partitions with a timestamp in the window.

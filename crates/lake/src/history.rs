@@ -6,7 +6,6 @@ use deltalake::{
     kernel::{Action, LogicalFileView},
     protocol::DeltaOperation,
 };
-use futures::TryStreamExt;
 use serde::Serialize;
 
 use crate::{
@@ -34,20 +33,29 @@ pub struct HistoryEntry {
 impl Table {
     /// The last commits, newest first; `None`: all that the log still has.
     pub async fn history(&self, limit: Option<usize>) -> Result<Vec<HistoryEntry>> {
-        let infos: Vec<_> =
-            self.delta.history(limit).try_collect().await.map_err(|e| self.error("read the log of", e))?;
-        let newest = self.version();
-        let entries = (0_i64..).zip(infos).map(|(back, info)| {
-            let read = |name: &str| info.info.get(name).cloned();
-            HistoryEntry {
-                version: newest - back,
-                timestamp_ms: info.timestamp.unwrap_or_default(),
-                operation: info.operation.clone().unwrap_or_default(),
-                note: read("streamreel.note").and_then(|v| serde_json::from_value(v).ok()),
-                offsets: read("streamreel.offsets").and_then(|v| serde_json::from_value(v).ok()).unwrap_or_default(),
-            }
+        let mut entries = Vec::new();
+        for version in (0..=self.version()).rev().take(limit.unwrap_or(usize::MAX)) {
+            let Some(info) = self.commit_info(version).await? else { break };
+            entries.push(info);
+        }
+        Ok(entries)
+    }
+
+    async fn commit_info(&self, version: i64) -> Result<Option<HistoryEntry>> {
+        let Some(text) = self.log_text(version).await? else { return Ok(None) };
+        let info = text.split(|b| *b == b'\n').find_map(|line| match serde_json::from_slice(line) {
+            Ok(Action::CommitInfo(info)) => Some(info),
+            _ => None,
         });
-        Ok(entries.take(limit.unwrap_or(usize::MAX)).collect())
+        let info = info.unwrap_or_default();
+        let read = |name: &str| info.info.get(name).cloned();
+        Ok(Some(HistoryEntry {
+            version,
+            timestamp_ms: info.timestamp.unwrap_or_default(),
+            note: read("streamreel.note").and_then(|v| serde_json::from_value(v).ok()),
+            offsets: read("streamreel.offsets").and_then(|v| serde_json::from_value(v).ok()).unwrap_or_default(),
+            operation: info.operation.unwrap_or_default(),
+        }))
     }
 
     /// Brings rows and columns back to those of an earlier version, as a new version, and returns that. Does nothing
@@ -61,6 +69,7 @@ impl Table {
         if version == self.version() || !self.changed_since(version).await? {
             return Ok(self.version());
         }
+        self.bring_up().await?;
         let target = self.lake.open_table_at(&self.id, version).await?;
         let actions = self.difference(&target)?;
         if actions.is_empty() {
@@ -90,7 +99,7 @@ impl Table {
         let (now, then) = (self.files(), target.files());
         let (now_paths, then_paths) = (paths(&now), paths(&then));
         let mut actions = Vec::new();
-        let metadata = |table: &Table| table.delta.snapshot().map(|s| s.metadata().clone());
+        let metadata = |table: &Table| table.delta().snapshot().map(|s| s.metadata().clone());
         let (old, new) = (metadata(target), metadata(self));
         let old = old.map_err(|e| self.error("restore", e))?;
         if old != new.map_err(|e| self.error("restore", e))? {

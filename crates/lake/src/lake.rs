@@ -7,7 +7,6 @@ use std::{
 };
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use deltalake::DeltaTable;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     evolve,
     spec::{Layer, TableId, TableSpec},
     store::LakeStore,
-    table::{self, Table},
+    table::{self, Snapshot, Table},
 };
 
 /// Layout of the lake and its tables that this program writes.
@@ -69,8 +68,8 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) store: Arc<LakeStore>,
     pub(crate) runtime: OnceLock<Arc<RuntimeEnv>>,
-    latest: Mutex<HashMap<TableId, DeltaTable>>,
-    pinned: Mutex<HashMap<(TableId, i64), DeltaTable>>,
+    latest: Mutex<HashMap<TableId, Snapshot>>,
+    pinned: Mutex<HashMap<(TableId, i64), Snapshot>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -176,15 +175,12 @@ impl Lake {
             return Ok(None);
         }
         let known = lock(&self.inner.latest).get(id).cloned();
-        let delta = match known {
-            Some(mut delta) => match delta.update_incremental(None).await {
-                Ok(()) => delta,
-                Err(_) => table::load(self, id, None).await?,
-            },
+        let snapshot = match known {
+            Some(snapshot) => snapshot.newest(self, id).await?,
             None => table::load(self, id, None).await?,
         };
-        self.remember(id, &delta);
-        Table::new(self.clone(), id.clone(), delta).map(Some)
+        self.remember(id, &snapshot);
+        Table::new(self.clone(), id.clone(), snapshot).map(Some)
     }
 
     /// Opens a table at an earlier version.
@@ -199,8 +195,8 @@ impl Lake {
         }
         let key = (id.clone(), version);
         let known = lock(&self.inner.pinned).get(&key).cloned();
-        let delta = match known {
-            Some(delta) => delta,
+        let snapshot = match known {
+            Some(snapshot) => snapshot,
             None => {
                 if version < 0 || version > latest.version() {
                     return Err(Error::NoVersion { table: id.clone(), version });
@@ -212,9 +208,9 @@ impl Lake {
         if pinned.len() >= PINNED_SNAPSHOTS {
             pinned.clear();
         }
-        pinned.insert(key, delta.clone());
+        pinned.insert(key, snapshot.clone());
         drop(pinned);
-        Table::new(self.clone(), id.clone(), delta)
+        Table::new(self.clone(), id.clone(), snapshot)
     }
 
     /// The tables there are, upstream first.
@@ -264,8 +260,8 @@ impl Lake {
     }
 
     /// Keeps a snapshot for the next one who opens the table.
-    pub(crate) fn remember(&self, id: &TableId, delta: &DeltaTable) {
-        lock(&self.inner.latest).insert(id.clone(), delta.clone());
+    pub(crate) fn remember(&self, id: &TableId, snapshot: &Snapshot) {
+        lock(&self.inner.latest).insert(id.clone(), snapshot.clone());
     }
 
     fn forget(&self, id: &TableId) {

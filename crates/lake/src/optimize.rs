@@ -49,6 +49,7 @@ impl Table {
     pub async fn optimize(&mut self, scope: OptimizeScope) -> Result<OptimizeReport> {
         check_layout(self)?;
         self.refresh().await?;
+        self.bring_up().await?;
         let mut partitions: BTreeMap<Vec<Option<String>>, Vec<LogicalFileView>> = BTreeMap::new();
         for file in self.files() {
             let values = file.partition_values_map();

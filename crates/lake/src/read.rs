@@ -27,7 +27,7 @@ impl Table {
         selection: Option<RowSelection>,
     ) -> Result<impl Stream<Item = Result<RecordBatch>> + use<>> {
         let failed = DataFile { table: self.clone(), path: file.object_store_path().to_string() };
-        let reader = ParquetFile::new(self.delta.object_store(), file.object_store_path());
+        let reader = ParquetFile::new(self.delta().object_store(), file.object_store_path());
         let mut builder = ParquetRecordBatchStreamBuilder::new(reader)
             .await
             .map_err(|e| failed.error(&e))?

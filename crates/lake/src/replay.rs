@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{Array, cast::AsArray, types::Int64Type};
+use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use parquet::arrow::{ProjectionMask, async_reader::ParquetRecordBatchStreamBuilder};
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use crate::{
     error::{Error, Result, io_cause},
     parquet_file::ParquetFile,
-    table::{Table, damaged},
+    table::{Added, Table, damaged, load},
 };
 
 /// Transactions as of a version of the table.
@@ -24,9 +25,21 @@ pub(crate) struct Transactions {
 /// What a commit did, as far as others need to know.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
+    /// Rows came or went, or may have.
     pub(crate) data_change: bool,
+    /// Columns or layout changed, or may have.
     pub(crate) metadata: bool,
+    /// Files were taken away.
+    pub(crate) removes: bool,
+    pub(crate) added: Added,
     pub(crate) transactions: Vec<(String, i64)>,
+}
+
+/// What others did between two versions.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) rows: bool,
+    pub(crate) columns: bool,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +56,21 @@ struct Line {
 #[serde(rename_all = "camelCase")]
 struct FileAction {
     data_change: bool,
+    size: Option<u64>,
+    stats: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Stats {
+    num_records: u64,
+}
+
+impl FileAction {
+    fn added(&self) -> Added {
+        let stats: Stats = self.stats.as_deref().and_then(|s| serde_json::from_str(s).ok()).unwrap_or_default();
+        Added { files: 1, rows: stats.num_records, bytes: self.size.unwrap_or(0) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -82,29 +110,72 @@ impl Table {
         Ok(())
     }
 
+    /// Moves to the newest version by reading the log entries in between, and says what they did.
+    pub(crate) async fn follow(&mut self) -> Result<Seen> {
+        let (mut seen, mut files_changed, before) = (Seen::default(), false, self.version);
+        while let Some(entry) = self.log_entry(self.version + 1).await? {
+            self.version += 1;
+            self.ahead += entry.added;
+            seen.rows |= entry.data_change;
+            seen.columns |= entry.metadata;
+            files_changed |= entry.removes || entry.metadata;
+            if let Some(state) = self.transactions.as_mut().filter(|t| t.version + 1 == self.version) {
+                state.version = self.version;
+                state.by_id.extend(entry.transactions);
+            }
+        }
+        if self.version == before && !self.has_log_entry(before).await? {
+            // So far behind that clean-up overtook it: anything may have happened.
+            self.snapshot = load(&self.lake, &self.id, None).await?;
+            self.reread()?;
+            return Ok(Seen { rows: true, columns: true });
+        }
+        if files_changed {
+            self.bring_up().await?;
+        }
+        Ok(seen)
+    }
+
+    /// Whether a log entry is there. That of the newest version always is.
+    pub(crate) async fn has_log_entry(&self, version: i64) -> Result<bool> {
+        let path = entry_path(version);
+        match self.delta().object_store().head(&path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(self.log_error(&path, &e)),
+        }
+    }
+
     /// A log entry; `None` when it is not there (any more).
     pub(crate) async fn log_entry(&self, version: i64) -> Result<Option<Entry>> {
-        let path = Path::from_iter(["_delta_log".to_owned(), format!("{version:020}.json")]);
-        let bytes = match self.delta.object_store().get(&path).await {
-            Ok(found) => found.bytes().await,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(e) => Err(e),
-        };
-        let bytes = bytes.map_err(|e| self.log_error(&path, &e))?;
+        let path = entry_path(version);
+        let Some(bytes) = self.log_text(version).await? else { return Ok(None) };
         let mut entry = Entry::default();
         for line in bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             let line: Line = serde_json::from_slice(line).map_err(|e| self.log_error(&path, &e))?;
-            let files = [line.add, line.remove];
-            entry.data_change |= files.iter().flatten().any(|file| file.data_change);
+            entry.data_change |= [&line.add, &line.remove].into_iter().flatten().any(|file| file.data_change);
+            entry.removes |= line.remove.is_some();
+            entry.added += line.add.as_ref().map(FileAction::added).unwrap_or_default();
             entry.metadata |= line.meta_data.is_some() || line.protocol.is_some();
             entry.transactions.extend(line.txn.map(|txn| (txn.app_id, txn.version)));
         }
         Ok(Some(entry))
     }
 
+    /// Lines of a log entry, one action each; `None` when it is not there (any more).
+    pub(crate) async fn log_text(&self, version: i64) -> Result<Option<Bytes>> {
+        let path = entry_path(version);
+        let bytes = match self.delta().object_store().get(&path).await {
+            Ok(found) => found.bytes().await,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(e) => Err(e),
+        };
+        bytes.map(Some).map_err(|e| self.log_error(&path, &e))
+    }
+
     /// Transactions of the newest checkpoint up to a version; of nothing when there is none.
     async fn replay_checkpoint(&self, target: i64) -> Result<Transactions> {
-        let store = self.delta.object_store();
+        let store = self.delta().object_store();
         let log = Path::from("_delta_log");
         let listed = store.list(Some(&log)).try_collect::<Vec<_>>().await.map_err(|e| self.log_error(&log, &e))?;
         let mut parts: BTreeMap<i64, Vec<Path>> = BTreeMap::new();
@@ -132,6 +203,10 @@ impl Table {
             None => damaged(&self.id, &self.path(), format!("{location}: {source}")),
         }
     }
+}
+
+fn entry_path(version: i64) -> Path {
+    Path::from_iter(["_delta_log".to_owned(), format!("{version:020}.json")])
 }
 
 /// Version of a classic checkpoint, in one or several parts.

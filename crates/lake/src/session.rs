@@ -125,7 +125,9 @@ impl Table {
     /// Puts the table, at the version that it stands at, into a session.
     pub async fn register(&self, session: &SessionContext) -> Result<()> {
         let named = query(format!("register {}", self.id));
-        let builder = self.delta.table_provider().with_session(Arc::new(session.state()));
+        let mut table = self.clone();
+        table.bring_up().await?;
+        let builder = table.delta().table_provider().with_session(Arc::new(session.state()));
         let provider = builder.await.map_err(&named)?;
         let catalog = session.catalog(CATALOG).ok_or_else(|| no_schema(CATALOG))?;
         let layer = self.id.layer.as_str();

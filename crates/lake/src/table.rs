@@ -34,15 +34,48 @@ const CLUSTER_PROPERTY: &str = "streamreel.clusterBy";
 /// Delta's own property for the columns with statistics.
 const STATS_PROPERTY: &str = "delta.dataSkippingStatsColumns";
 
+/// Snapshots that are updated step by step get slower with every step; after so many they are loaded anew.
+const STEPS_OF_A_SNAPSHOT: i64 = 32;
+
 /// A table at a version. Operations that commit move it to the version they made; clones do not follow.
+///
+/// Commits that only add files move the version on and leave the snapshot where it is, so that a commit costs the
+/// same however many files there are. What needs the files brings the snapshot up first.
 #[derive(Debug, Clone)]
 pub struct Table {
     pub(crate) lake: Lake,
     pub(crate) id: TableId,
-    pub(crate) delta: DeltaTable,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) version: i64,
+    /// What was added between the snapshot and the version.
+    pub(crate) ahead: Added,
     pub(crate) schema: SchemaRef,
     pub(crate) placing: Arc<Placing>,
     pub(crate) transactions: Option<Transactions>,
+}
+
+/// The files and metadata of a version.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) delta: DeltaTable,
+    /// The version that it was loaded at; it was updated since.
+    loaded: i64,
+}
+
+/// Files added, and rows and bytes in them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Added {
+    pub(crate) files: usize,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+impl std::ops::AddAssign for Added {
+    fn add_assign(&mut self, other: Self) {
+        self.files += other.files;
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+    }
 }
 
 /// Where a row of a table goes.
@@ -60,13 +93,14 @@ impl Placing {
 }
 
 impl Table {
-    pub(crate) fn new(lake: Lake, id: TableId, delta: DeltaTable) -> Result<Self> {
+    pub(crate) fn new(lake: Lake, id: TableId, snapshot: Snapshot) -> Result<Self> {
         let path = lake.table_path(&id);
-        let state = delta.snapshot().map_err(|e| error("open", &id, &path, e))?;
-        refuse_features(&id, &path, &delta)?;
+        let state = snapshot.delta.snapshot().map_err(|e| error("open", &id, &path, e))?;
+        refuse_features(&id, &path, &snapshot.delta)?;
         let schema = arrow_schema(&state.schema()).map_err(|e| damaged(&id, &path, e.to_string()))?;
         let placing = Arc::new(read_placing(state.metadata()));
-        Ok(Self { lake, id, delta, schema, placing, transactions: None })
+        let (version, ahead) = (snapshot.version(), Added::default());
+        Ok(Self { lake, id, snapshot, version, ahead, schema, placing, transactions: None })
     }
 
     /// Its name.
@@ -81,7 +115,7 @@ impl Table {
 
     /// The version that this value stands at.
     pub fn version(&self) -> i64 {
-        self.delta.version().map_or(-1, |v| i64::try_from(v).unwrap_or(i64::MAX))
+        self.version
     }
 
     /// Its columns, those of the partitions included.
@@ -96,23 +130,30 @@ impl Table {
 
     /// Number of rows, from the statistics of the files.
     pub fn rows(&self) -> u64 {
-        self.files().iter().map(|file| file.num_records().unwrap_or(0) as u64).sum()
+        self.ahead.rows + self.files().iter().map(|file| file.num_records().unwrap_or(0) as u64).sum::<u64>()
     }
 
     /// Number of data files and their size in bytes.
     pub fn size(&self) -> (usize, u64) {
         let files = self.files();
-        (files.len(), files.iter().map(|file| u64::try_from(file.size()).unwrap_or(0)).sum())
+        let bytes: u64 = files.iter().map(|file| u64::try_from(file.size()).unwrap_or(0)).sum();
+        (files.len() + self.ahead.files, bytes + self.ahead.bytes)
     }
 
     /// Moves on to the newest version.
     pub async fn refresh(&mut self) -> Result<()> {
-        let before = self.delta.version();
-        if self.delta.update_incremental(None).await.is_err() {
-            // Log entries that this snapshot builds on may have been cleaned up.
-            self.delta = load(&self.lake, &self.id, None).await?;
-        }
-        if self.delta.version() != before {
+        self.follow().await.map(|_| ())
+    }
+
+    /// The table library's view of the snapshot.
+    pub(crate) fn delta(&self) -> &DeltaTable {
+        &self.snapshot.delta
+    }
+
+    /// Brings the snapshot to the version.
+    pub(crate) async fn bring_up(&mut self) -> Result<()> {
+        if self.snapshot.version() != self.version {
+            self.snapshot = self.snapshot.clone().at(&self.lake, &self.id, self.version).await?;
             self.reread()?;
         }
         Ok(())
@@ -120,10 +161,13 @@ impl Table {
 
     /// Takes over what the metadata of a new snapshot say.
     pub(crate) fn reread(&mut self) -> Result<()> {
-        let state = self.delta.snapshot().map_err(|e| self.error("refresh", e))?;
-        self.placing = Arc::new(read_placing(state.metadata()));
-        self.schema = arrow_schema(&state.schema()).map_err(|e| damaged(&self.id, &self.path(), e.to_string()))?;
-        self.lake.remember(&self.id, &self.delta);
+        let state = self.delta().snapshot().map_err(|e| self.error("refresh", e))?;
+        let (placing, schema) = (read_placing(state.metadata()), arrow_schema(&state.schema()));
+        self.placing = Arc::new(placing);
+        self.schema = schema.map_err(|e| damaged(&self.id, &self.path(), e.to_string()))?;
+        self.version = self.snapshot.version();
+        self.ahead = Added::default();
+        self.lake.remember(&self.id, &self.snapshot);
         Ok(())
     }
 
@@ -150,7 +194,7 @@ impl Table {
 }
 
 /// Loads a table at a version, or at its newest.
-pub(crate) async fn load(lake: &Lake, id: &TableId, version: Option<i64>) -> Result<DeltaTable> {
+pub(crate) async fn load(lake: &Lake, id: &TableId, version: Option<i64>) -> Result<Snapshot> {
     let path = lake.table_path(id);
     let mut delta = build(lake, id)?;
     match version {
@@ -163,7 +207,45 @@ pub(crate) async fn load(lake: &Lake, id: &TableId, version: Option<i64>) -> Res
             })?;
         }
     }
-    Ok(delta)
+    Ok(Snapshot::new(delta))
+}
+
+impl Snapshot {
+    pub(crate) fn new(delta: DeltaTable) -> Self {
+        let loaded = version_of(&delta);
+        Self { delta, loaded }
+    }
+
+    pub(crate) fn version(&self) -> i64 {
+        version_of(&self.delta)
+    }
+
+    /// The newest snapshot, from this one.
+    pub(crate) async fn newest(mut self, lake: &Lake, id: &TableId) -> Result<Self> {
+        let before = self.version();
+        let updated = self.delta.update_incremental(None).await;
+        let steps = self.version() - self.loaded;
+        // An error may only mean that the log entries that it stood on were cleaned up.
+        if updated.is_err() || (self.version() != before && steps > STEPS_OF_A_SNAPSHOT) {
+            return load(lake, id, None).await;
+        }
+        Ok(self)
+    }
+
+    /// The snapshot of a later version, from this one.
+    async fn at(mut self, lake: &Lake, id: &TableId, version: i64) -> Result<Self> {
+        let near = version >= self.version() && version - self.loaded <= STEPS_OF_A_SNAPSHOT;
+        if let (true, Ok(wanted)) = (near, u64::try_from(version))
+            && self.delta.update_incremental(Some(wanted)).await.is_ok()
+        {
+            return Ok(self);
+        }
+        load(lake, id, Some(version)).await
+    }
+}
+
+fn version_of(delta: &DeltaTable) -> i64 {
+    delta.version().map_or(-1, |v| i64::try_from(v).unwrap_or(i64::MAX))
 }
 
 fn build(lake: &Lake, id: &TableId) -> Result<DeltaTable> {
@@ -192,8 +274,9 @@ pub(crate) async fn create(lake: &Lake, spec: &TableSpec) -> Result<Table> {
         .with_commit_properties(CommitProperties::default().with_max_retries(0))
         .await
         .map_err(|e| error("create", &spec.id, &path, e))?;
-    lake.remember(&spec.id, &delta);
-    Table::new(lake.clone(), spec.id.clone(), delta)
+    let snapshot = Snapshot::new(delta);
+    lake.remember(&spec.id, &snapshot);
+    Table::new(lake.clone(), spec.id.clone(), snapshot)
 }
 
 /// Table properties of a layout. All are plain metadata, none asks readers for a feature.
@@ -224,7 +307,7 @@ fn read_placing(metadata: &deltalake::kernel::Metadata) -> Placing {
 
 /// Refuses to write a table that says nothing of our layout, or another one.
 pub(crate) fn check_layout(table: &Table) -> Result<()> {
-    let state = table.delta.snapshot().map_err(|e| table.error("open", e))?;
+    let state = table.delta().snapshot().map_err(|e| table.error("open", e))?;
     let found = state.metadata().configuration().get(LAYOUT_PROPERTY);
     match found.map(String::as_str) {
         Some(LAYOUT) => Ok(()),

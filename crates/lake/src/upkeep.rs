@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     lake::io,
     store,
-    table::{Table, check_layout},
+    table::{Snapshot, Table, check_layout},
 };
 
 /// Files staged by a process that is gone are older than this.
@@ -23,8 +23,9 @@ pub struct VacuumReport {
 
 impl Table {
     /// Writes a checkpoint of the version that this value stands at, so that opening reads no log before it.
-    pub async fn checkpoint(&self) -> Result<()> {
-        checkpoints::create_checkpoint(&self.delta, None).await.map_err(|e| self.error("checkpoint", e))
+    pub async fn checkpoint(&mut self) -> Result<()> {
+        self.bring_up().await?;
+        checkpoints::create_checkpoint(self.delta(), None).await.map_err(|e| self.error("checkpoint", e))
     }
 
     /// Deletes data files that neither the newest version nor one of `keep_versions` needs, when they were
@@ -34,11 +35,12 @@ impl Table {
     pub async fn vacuum(&mut self, retention: Duration, keep_versions: &[i64], dry_run: bool) -> Result<VacuumReport> {
         check_layout(self)?;
         self.refresh().await?;
+        self.bring_up().await?;
         let keep: Vec<u64> = keep_versions.iter().filter_map(|version| u64::try_from(*version).ok()).collect();
         let retention = chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX);
         let properties =
             CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
-        let vacuum = self.delta.clone().vacuum();
+        let vacuum = self.delta().clone().vacuum();
         let (delta, done) = vacuum
             .with_mode(VacuumMode::Full)
             .with_retention_period(retention)
@@ -49,7 +51,7 @@ impl Table {
             .await
             .map_err(|e| self.error("vacuum", e))?;
         if !dry_run {
-            self.delta = delta;
+            self.snapshot = Snapshot::new(delta);
             self.reread()?;
             remove_empty_folders(&self.path());
         }
@@ -65,13 +67,13 @@ impl Table {
         let cutoff = millis_before_now(retention);
         self.sync_checkpoints()?;
         let kept = u64::try_from(oldest).unwrap_or(0);
-        let log_store = self.delta.log_store();
+        let log_store = self.delta().log_store();
         let deleted = checkpoints::cleanup_expired_logs_for(kept, log_store.as_ref(), cutoff, None)
             .await
             .map_err(|e| self.error("clean up the log of", e))?;
         if deleted > 0 {
             // The snapshot names log files that are gone now.
-            self.delta = crate::table::load(&self.lake, &self.id, None).await?;
+            self.snapshot = crate::table::load(&self.lake, &self.id, None).await?;
             self.reread()?;
         }
         Ok(deleted)

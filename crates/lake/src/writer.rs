@@ -120,7 +120,7 @@ impl TableWriter {
         let target = Target {
             table: table.id.clone(),
             path: table.path(),
-            store: table.delta.object_store(),
+            store: table.delta().object_store(),
             file_schema: some_columns(&schema, &in_files),
             partition_schema: some_columns(&schema, &placing.partition_by),
             shape: Shape { schema, placing },

@@ -30,7 +30,7 @@ pub fn process(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> 
         let home = scratch.home(&format!("process-{round}"));
         source.copy(&["log", "metadata"], &home)?;
         let (cost, summary) = home.json(&["process"])?;
-        if summary["counts"]["received"].as_u64() != Some(sizes.process) {
+        if summary["received"].as_u64() != Some(sizes.process) {
             bail!("process has not read every record: {summary}");
         }
         costs.push(cost);
@@ -81,7 +81,7 @@ pub fn builds(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
         more.push(cost);
         full.push(built(&home, &["build", "--full-refresh"])?.0);
         home.remove("data_lake")?;
-        source.copy(&["data_lake/bronze"], &home)?;
+        source.copy(&["data_lake/_streamreel.json", "data_lake/bronze"], &home)?;
         first.push(built(&home, &["build"])?.0);
     }
     let dates = home.query("select count(distinct view_date) as days, count(*) as views from silver.views")?;

@@ -39,7 +39,7 @@ pub fn run_up(scratch: &Scratch, for_s: u64) -> Result<String> {
         bail!("up ended with {status}\n{}", cost.stdout);
     }
     let summary: Value = serde_json::from_str(&cost.stdout).context("up printed no JSON")?;
-    let processed = summary["counts"]["received"].as_u64().context("up printed no counts")?;
+    let processed = summary["received"].as_u64().context("up printed no counts")?;
     home.run(&["build"])?;
     let audit = home.json(&["audit"])?.1;
     if audit["holds"] != true {

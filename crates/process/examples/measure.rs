@@ -3,7 +3,8 @@
 //! ```text
 //! measure generate N FILE     N events as NDJSON, about 210 bytes each, 2 % copies, 1 % not valid
 //! measure direct FILE DIR     file -> decode, deduplicate -> Delta, without topics (what benches/duckdb_clean.py does)
-//! measure log FILE DIR        fills a log with the file, then measures log -> cleaned topics + bronze
+//! measure fill FILE DIR       puts the file into the log in DIR
+//! measure log FILE DIR        the same unless DIR has a log, then measures log -> cleaned topics + bronze
 //! ```
 
 use std::fs::File;
@@ -32,8 +33,9 @@ fn main() -> Result<(), Failure> {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["generate", events, file] => generate(events.parse()?, Path::new(file)),
         ["direct", file, dir] => direct(Path::new(file), Path::new(dir)),
+        ["fill", file, dir] => fill(&EmbeddedLog::open(Path::new(dir).join("log"))?, Path::new(file)),
         ["log", file, dir] => log(Path::new(file), Path::new(dir)),
-        _ => Err("usage: measure generate N FILE | direct FILE DIR | log FILE DIR".into()),
+        _ => Err("usage: measure generate N FILE | direct FILE DIR | fill FILE DIR | log FILE DIR".into()),
     }
 }
 

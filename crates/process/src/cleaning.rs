@@ -12,7 +12,7 @@ use streamreel_topic::{Offsets, Records, RecordsBuilder};
 
 use crate::bronze::{BronzeRows, Landing, Outcome, received_at_us};
 use crate::decimal::Decimal;
-use crate::dedupe::{self, Deduplicator};
+use crate::dedupe::{self, Deduplicator, Key};
 use crate::error::{Result, columns};
 use crate::names;
 use crate::report::{Counts, add_to};
@@ -29,6 +29,9 @@ pub const STEPS: &[Step] = &[
     Step { name: "dead_letters", run: dead_letters },
     Step { name: "bronze_rows", run: bronze_rows },
 ];
+
+/// Keys whose places in the window are brought into the processor's cache together.
+const TOUCHED_AT_ONCE: usize = 32;
 
 /// The part of the pipeline that decides; enough to rebuild the deduplication window.
 const DECIDING: usize = 2;
@@ -113,6 +116,7 @@ pub struct Cleaner {
     window: Deduplicator,
     bronze: BronzeRows,
     scratch: Vec<u8>,
+    keys: Vec<(usize, Key)>,
 }
 
 impl Cleaner {
@@ -131,6 +135,7 @@ impl Cleaner {
             window: Deduplicator::new(window),
             bronze,
             scratch: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
@@ -184,13 +189,17 @@ fn decode(cleaner: &mut Cleaner, stretch: &Stretch<'_>, cleaned: &mut Cleaned) -
 /// A valid record with the user and event id of an earlier one within the window is a duplicate.
 fn deduplicate(cleaner: &mut Cleaner, stretch: &Stretch<'_>, cleaned: &mut Cleaned) -> Result<()> {
     let events = EventColumns::new(&cleaned.decoded).map_err(columns("deduplicate"))?;
-    for (row, outcome) in cleaned.outcomes.iter_mut().enumerate() {
-        if *outcome != Outcome::Clean {
-            continue;
-        }
+    cleaner.keys.clear();
+    for (row, _) in cleaned.outcomes.iter().enumerate().filter(|(_, outcome)| **outcome == Outcome::Clean) {
         let key = dedupe::key(events.user_id(row), events.event_id(row), &mut cleaner.scratch);
-        if cleaner.window.is_duplicate(stretch.offset(row), stretch.timestamps_ms()[row], key) {
-            *outcome = Outcome::Duplicate;
+        cleaner.keys.push((row, key));
+    }
+    for some in cleaner.keys.chunks(TOUCHED_AT_ONCE) {
+        cleaner.window.touch(some.iter().map(|(_, key)| *key));
+        for (row, key) in some {
+            if cleaner.window.is_duplicate(stretch.offset(*row), stretch.timestamps_ms()[*row], *key) {
+                cleaned.outcomes[*row] = Outcome::Duplicate;
+            }
         }
     }
     Ok(())

@@ -74,26 +74,36 @@ impl Reader<'_> {
         for lane in &mut lanes {
             self.rebuild(lane)?;
         }
-        let mut last_progress = Instant::now();
+        let (mut last_progress, mut idle_at) = (Instant::now(), None);
         while !self.stop.is_cancelled() && !lanes.iter().all(Lane::is_done) {
             let version = self.log.data_version().map_err(error::log("watch the log"))?;
-            let mut is_idle = true;
-            for lane in lanes.iter_mut().filter(|lane| !lane.is_done()) {
-                let before = lane.at;
-                if !self.advance(lane)? {
-                    return Ok(lanes);
+            if idle_at != Some(version) {
+                let Some(is_idle) = self.pass(&mut lanes)? else { break };
+                idle_at = is_idle.then_some(version);
+                if !is_idle {
+                    last_progress = Instant::now();
+                    continue;
                 }
-                is_idle &= lane.at == before;
             }
-            if !is_idle {
-                last_progress = Instant::now();
-            } else if lanes.iter().all(|lane| lane.end.is_some()) && last_progress.elapsed() > END_PATIENCE {
+            if lanes.iter().all(|lane| lane.end.is_some()) && last_progress.elapsed() > END_PATIENCE {
                 break;
-            } else {
-                self.log.wait(version, LOOK_UP).map_err(error::log("watch the log"))?;
             }
+            self.log.wait(version, LOOK_UP).map_err(error::log("watch the log"))?;
         }
         Ok(lanes)
+    }
+
+    /// One fetch of every lane. True: there was nothing; `None`: a sink has gone.
+    fn pass(&self, lanes: &mut [Lane]) -> Result<Option<bool>> {
+        let mut is_idle = true;
+        for lane in lanes.iter_mut().filter(|lane| !lane.is_done()) {
+            let before = lane.at;
+            if !self.advance(lane)? {
+                return Ok(None);
+            }
+            is_idle &= lane.at == before;
+        }
+        Ok(Some(is_idle))
     }
 
     fn place<'p>(&'p self, lane: &'p Lane) -> Place<'p> {

@@ -128,6 +128,27 @@ fn a_long_log_is_rebuilt_from_its_window_only() {
 }
 
 #[test]
+fn what_the_memory_bound_forgets_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    let record = |i: u64| Record {
+        timestamp_ms: START_MS,
+        user: "u1".to_owned(),
+        payload: event("u1", i, START_MS, ""),
+        cut: false,
+    };
+    let mut records: Vec<Record> = (0..270_000).map(record).collect();
+    // One that was forgotten, one that was not.
+    records.extend([record(0), record(262_144)]);
+    feed(&*log, &records);
+    let bounded = Settings { dedupe_max_entries: 0, fetch_bytes: 1 << 20, ..settings() };
+    let summary = run_to_end(&mut Processor::open(log.clone(), None, bounded).unwrap());
+    // Two blocks of 65,536 are the least: when the fifth begins, three are forgotten.
+    assert_eq!((summary.counts.forgotten, summary.counts.duplicates), (3 * 65_536, 1));
+    assert!(summary.partitions.iter().any(|p| p.remembered > 0));
+}
+
+#[test]
 fn a_window_that_retention_took_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_in(dir.path());

@@ -42,7 +42,9 @@ pub type SilverBuild = Build;
 impl Build {
     /// Version of a table in this build.
     pub fn version_of(&self, id: &TableId) -> Option<i64> {
-        self.versions.get(id).copied()
+        let of_bronze =
+            || (*id == TableId::bronze("events") && self.bronze_version >= 0).then_some(self.bronze_version);
+        self.versions.get(id).copied().or_else(of_bronze)
     }
 }
 

@@ -38,7 +38,8 @@ pub enum Reading {
 }
 
 impl Lake {
-    /// A session in which every table is `layer.name`. Text columns come as `Utf8`, time stamps in UTC.
+    /// A session in which every table is `layer.name`. Text columns come as `Utf8` (those that a table
+    /// is partitioned by as a dictionary of it), time stamps in UTC.
     ///
     /// Sessions of a lake share one memory pool ([`crate::Settings::memory_bytes`]) and spill to disk.
     pub async fn session(&self, reading: &Reading) -> Result<SessionContext> {

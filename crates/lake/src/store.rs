@@ -152,7 +152,9 @@ fn sync_dir(dir: &FsPath) -> io::Result<()> {
 
 /// Makes data files and the folders that name them survive a power cut; in parallel, as the disk merges the waits.
 pub(crate) fn sync_files(files: Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
-    let mut dirs: Vec<PathBuf> = files.iter().filter_map(|f| f.parent().map(FsPath::to_owned)).collect();
+    // A partition's folder may be new itself: its own parent names it.
+    let named_in = files.iter().flat_map(|file| file.ancestors().skip(1).take(2));
+    let mut dirs: Vec<PathBuf> = named_in.map(FsPath::to_owned).collect();
     dirs.sort();
     dirs.dedup();
     let all: Vec<PathBuf> = files.into_iter().chain(dirs).collect();

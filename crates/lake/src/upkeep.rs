@@ -23,9 +23,10 @@ pub struct VacuumReport {
 
 impl Table {
     /// Writes a checkpoint of the version that this value stands at, so that opening reads no log before it.
-    pub async fn checkpoint(&mut self) -> Result<()> {
-        self.bring_up().await?;
-        checkpoints::create_checkpoint(self.delta(), None).await.map_err(|e| self.error("checkpoint", e))
+    pub async fn checkpoint(&self) -> Result<()> {
+        let mut table = self.clone();
+        table.bring_up().await?;
+        checkpoints::create_checkpoint(table.delta(), None).await.map_err(|e| self.error("checkpoint", e))
     }
 
     /// Deletes data files that neither the newest version nor one of `keep_versions` needs, when they were
@@ -40,21 +41,23 @@ impl Table {
         let retention = chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX);
         let properties =
             CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
-        let vacuum = self.delta().clone().vacuum();
-        let (delta, done) = vacuum
-            .with_mode(VacuumMode::Full)
-            .with_retention_period(retention)
-            .with_enforce_retention_duration(false)
-            .with_keep_versions(&keep)
-            .with_dry_run(dry_run)
-            .with_commit_properties(properties)
-            .await
-            .map_err(|e| self.error("vacuum", e))?;
-        if !dry_run {
-            self.snapshot = Snapshot::new(delta);
-            self.reread()?;
-            remove_empty_folders(&self.path());
+        let vacuum = |dry_run| {
+            let vacuum = self.delta().clone().vacuum().with_mode(VacuumMode::Full).with_keep_versions(&keep);
+            vacuum
+                .with_retention_period(retention)
+                .with_enforce_retention_duration(false)
+                .with_dry_run(dry_run)
+                .with_commit_properties(properties.clone())
+        };
+        // A vacuum makes two entries in the log, even when it finds nothing.
+        let (_, found) = vacuum(true).await.map_err(|e| self.error("vacuum", e))?;
+        if dry_run || found.files_deleted.is_empty() {
+            return Ok(VacuumReport { files: found.files_deleted });
         }
+        let (delta, done) = vacuum(false).await.map_err(|e| self.error("vacuum", e))?;
+        self.snapshot = Snapshot::new(delta);
+        self.reread()?;
+        remove_empty_folders(&self.path());
         Ok(VacuumReport { files: done.files_deleted })
     }
 

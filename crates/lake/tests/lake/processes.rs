@@ -33,6 +33,17 @@ async fn other_process() {
             let _lease = lake.lease("build").unwrap();
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
+        "land on" => {
+            let mut bronze = lake.create(&tables::bronze_events()).await.unwrap();
+            let mut from = bronze.offsets("video-events").await.unwrap().into_values().next().unwrap_or(0);
+            loop {
+                bronze
+                    .append_offsets(vec![bronze_rows(0, from, from + 50)], &[range(0, from, from + 50)])
+                    .await
+                    .unwrap();
+                from += 50;
+            }
+        }
         // All try to land the same offsets; each goes on from where the table stands.
         "land" => {
             let mut bronze = lake.create(&tables::bronze_events()).await.unwrap();
@@ -67,6 +78,27 @@ async fn processes_that_land_the_same_offsets_land_them_once() {
     assert_eq!(bronze.offsets("video-events").await.unwrap().into_values().collect::<Vec<_>>(), [40]);
     let sql = "select count(*), count(distinct source_offset) from bronze.events";
     assert_eq!(ask_lake(&lake, sql).await, ["40 40"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_writer_leaves_whole_commits() {
+    let (_dir, lake) = lake();
+    for round in 0..12_u64 {
+        let mut child = start("land on", &lake);
+        // Somewhere else in a commit each time.
+        tokio::time::sleep(Duration::from_millis(150 + round * 17 % 40)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let mut bronze = lake.open_table(&TableId::bronze("events")).await.unwrap().unwrap();
+    let next = bronze.offsets("video-events").await.unwrap().into_values().next().unwrap();
+    assert!(next > 100, "{next}");
+    let sql = "select count(*), count(distinct source_offset), max(source_offset) from bronze.events";
+    assert_eq!(ask_lake(&lake, sql).await, [format!("{next} {next} {}", next - 1)]);
+    let kept = bronze.size().0;
+    bronze.vacuum(Duration::ZERO, &[], false).await.unwrap();
+    assert_eq!(crate::support::data_files(&bronze.path()).len(), kept);
+    assert_eq!(ask_lake(&lake, sql).await, [format!("{next} {next} {}", next - 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

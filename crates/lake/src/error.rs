@@ -205,19 +205,22 @@ pub enum Error {
     },
 }
 
-/// Finds the system's error below a library's, if there is one.
+/// Finds the system's error below a library's, if there is one: the innermost, as libraries wrap one in another.
 pub(crate) fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<std::io::Error> {
+    let mut found = None;
     let mut next = Some(error);
     while let Some(current) = next {
-        if let Some(io) = current.downcast_ref::<std::io::Error>() {
-            return Some(match io.raw_os_error() {
-                Some(code) => std::io::Error::from_raw_os_error(code),
-                None => std::io::Error::new(io.kind(), io.to_string()),
-            });
-        }
-        next = current.source();
+        // An error in an error of the system is not its source, but behind it.
+        let within = current.downcast_ref::<std::io::Error>().map(|io| {
+            found = Some(
+                io.raw_os_error()
+                    .map_or_else(|| std::io::Error::new(io.kind(), io.to_string()), std::io::Error::from_raw_os_error),
+            );
+            io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static))
+        });
+        next = within.flatten().or_else(|| current.source());
     }
-    None
+    found
 }
 
 /// What a person can do about a system error.

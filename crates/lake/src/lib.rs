@@ -14,6 +14,7 @@
 
 mod builds;
 mod commit;
+mod deferred;
 mod error;
 mod evolve;
 mod files;

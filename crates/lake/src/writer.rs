@@ -26,6 +26,7 @@ use parquet::{
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
+    deferred::Deferred,
     error::{Error, Result},
     read::some_columns,
     spec::TableId,
@@ -102,7 +103,7 @@ enum Message {
 struct Target {
     table: TableId,
     path: std::path::PathBuf,
-    store: Arc<dyn object_store::ObjectStore>,
+    store: Deferred,
     shape: Shape,
     /// Columns that are in the files.
     file_schema: SchemaRef,
@@ -120,7 +121,7 @@ impl TableWriter {
         let target = Target {
             table: table.id.clone(),
             path: table.path(),
-            store: table.delta().object_store(),
+            store: Deferred::new(table.delta().object_store()),
             file_schema: some_columns(&schema, &in_files),
             partition_schema: some_columns(&schema, &placing.partition_by),
             shape: Shape { schema, placing },
@@ -252,6 +253,11 @@ impl Target {
         Error::Io { operation, path: self.path.clone(), source }
     }
 
+    /// Writes that failed are told here, and nowhere else.
+    fn check_written(&self) -> Result<()> {
+        self.store.take_error().map_or(Ok(()), |e| Err(self.delta_error(DeltaTableError::ObjectStore { source: e })))
+    }
+
     fn delta_error(&self, source: DeltaTableError) -> Error {
         table::error("write", &self.table, &self.path, source)
     }
@@ -285,6 +291,7 @@ async fn encode(target: Target, mut receiver: mpsc::Receiver<Message>) -> Result
             for (_, file) in open {
                 adds.extend(file.writer.close().await.map_err(|e| target.delta_error(e))?);
             }
+            target.check_written()?;
             return Ok(adds);
         };
         let file = match open.entry(place) {
@@ -304,6 +311,7 @@ async fn encode(target: Target, mut receiver: mpsc::Receiver<Message>) -> Result
             open_bytes -= file.bytes;
             adds.extend(file.writer.close().await.map_err(|e| target.delta_error(e))?);
         }
+        target.check_written()?;
     }
     for (_, file) in open {
         // What can't be cleaned up now is an orphan for vacuum.
@@ -342,7 +350,7 @@ fn open_file(target: &Target, partition: &RecordBatch) -> Result<PartitionWriter
     config
         .and_then(|config| {
             // Where a table names no columns with statistics, the first 32 have them, as everywhere.
-            PartitionWriter::try_with_config(Arc::clone(&target.store), config, Default::default(), stats)
+            PartitionWriter::try_with_config(Arc::new(target.store.clone()), config, Default::default(), stats)
         })
         .map_err(|e| target.delta_error(e))
 }

@@ -15,6 +15,11 @@ use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, OptimizeScope, Read
 const DAY_US: i64 = 86_400_000_000;
 const KINDS: [&str; 4] = ["play", "heartbeat", "seek", "pause"];
 
+/// A number that looks like none of its neighbours.
+fn mix(i: i64) -> u64 {
+    (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
 /// Rows like those of a simulated day.
 fn bronze(from: i64, rows: i64) -> RecordBatch {
     let n = usize::try_from(rows).unwrap_or(0);
@@ -22,7 +27,6 @@ fn bronze(from: i64, rows: i64) -> RecordBatch {
     let text = |f: &dyn Fn(i64) -> String| -> ArrayRef {
         Arc::new(range.clone().map(|i| Some(f(i))).collect::<StringArray>())
     };
-    let mix = |i: i64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64) as u64;
     let times: Vec<i64> = range.clone().map(|i| 20_000 * DAY_US + i * 1_000 + (mix(i) % 997) as i64).collect();
     let time = TimestampMicrosecondArray::from(times).with_timezone("UTC");
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -58,7 +62,7 @@ fn views(day: i32, from: i64, rows: i64) -> RecordBatch {
         Arc::new(range.clone().map(|i| Some(f(i))).collect::<StringArray>())
     };
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("view_id", text(&|i| format!("{day}-{i:026}"))),
+        ("view_id", text(&|i| format!("{:016x}{:016x}", mix(i), mix(i + i64::from(day))))),
         ("user_id", text(&|i| format!("user-{:06}", i % 200_000))),
         ("video_id", text(&|i| format!("video-{:04}", i % 2_000))),
         ("view_date", Arc::new(Date32Array::from(vec![day; n]))),

@@ -10,7 +10,7 @@ mod page;
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::measure::{Scratch, load, machine};
 use crate::tools::{cargo, root, step};
@@ -41,20 +41,26 @@ impl Sizes {
         Self { process: 300_000, clean: 300_000, build: 1_000_000, demo: 100_000, rounds: 1, quick: true };
 }
 
-/// Runs all of it. With `--quick` sizes are a tenth, and the page is printed instead of written.
+/// Runs all of it, or the one part that is named. With `--quick` sizes are a tenth. Only a full run of all writes the page; others
+/// print it.
 pub fn run(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
+    let only = args.iter().find(|arg| !arg.starts_with("--"));
+    if let Some(only) = only.filter(|only| PARTS.iter().all(|(name, _)| name != only)) {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        bail!("{only} is no part; there are {}", names.join(", "));
+    }
     let sizes = if quick { Sizes::QUICK } else { Sizes::FULL };
     step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
     step("build the direct job", &mut cargo("build", &["--release", "--example", "measure"]))?;
     let scratch = Scratch::new("bench")?;
     let mut page = Page::new(machine()?, load());
-    for (name, part) in PARTS {
+    for (name, part) in PARTS.iter().filter(|(name, _)| only.is_none_or(|only| only == name)) {
         eprintln!("==> {name}");
         part(&sizes, &scratch, &mut page).with_context(|| (*name).to_owned())?;
     }
     let text = page.text(&sizes, load());
-    if quick {
+    if quick || only.is_some() {
         eprint!("{text}");
         return Ok(());
     }
@@ -68,7 +74,7 @@ type Part = fn(&Sizes, &Scratch, &mut Page) -> Result<()>;
 
 const PARTS: &[(&str, Part)] = &[
     ("process", jobs::process),
-    ("the cleaning job, beside DuckDB", duckdb::clean),
+    ("duckdb", duckdb::clean),
     ("builds", jobs::builds),
     ("demo", jobs::demo),
     ("parts", criterion::parts),

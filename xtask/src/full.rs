@@ -15,6 +15,8 @@ use crate::tools::{cargo, root, step};
 
 const OUTPUT: &str = "docs/full.md";
 
+const PARTS: [&str; 3] = ["exact", "loss", "soak"];
+
 /// A test of the program at another size than the gate's.
 struct Large {
     what: &'static str,
@@ -64,6 +66,9 @@ const LARGE: &[Large] = &[
 pub fn run(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let only = args.iter().find(|arg| !arg.starts_with("--"));
+    if let Some(only) = only.filter(|only| !PARTS.contains(&only.as_str())) {
+        bail!("{only} is no part; there are {}", PARTS.join(", "));
+    }
     let wanted = |part: &str| only.is_none_or(|only| only == part);
     step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
     let scratch = Scratch::new("full")?;

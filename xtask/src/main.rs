@@ -13,7 +13,8 @@ const HELP: &str = "cargo xtask VERB
 
   ci      everything that a change must pass: fmt, clippy, tidy, tests, the demo, other readers of the lake
   tidy    module docs, allowed edges between crates
-  bench   measures what is required and the parts; writes docs/performance.md (--quick: small sizes, writes nothing)
+  bench   measures what is required and the parts; writes docs/performance.md
+          (process|duckdb|builds|demo|parts: only that, --quick: small sizes; both write nothing)
   full    what takes too long for ci: larger sizes, kills, lost events, soak; writes docs/full.md and a part of docs/metrics.md
           (exact|loss|soak: only that, --quick: small sizes; both write nothing)
 ";

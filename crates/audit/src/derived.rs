@@ -17,7 +17,8 @@ const fn law(layer: &'static str, left: (&'static str, &'static str), right: (&'
 }
 
 /// Seconds that segments cover, each counted as often as it was played.
-const COVERED: &str = "select cast(sum(greatest(ceil(end_s - 0.5) - ceil(start_s - 0.5), 0)) as bigint) from silver.watched_segments";
+const COVERED: &str =
+    "select cast(sum(greatest(ceil(end_s - 0.5) - ceil(start_s - 0.5), 0)) as bigint) from silver.watched_segments";
 
 /// Every law, in the order of the flow.
 const LAWS: &[Law] = &[

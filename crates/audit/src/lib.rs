@@ -36,7 +36,8 @@ pub async fn audit(lake: &Lake, log: Option<&dyn Log>, names: Names<'_>) -> Resu
     let mut report = Report::default();
     received::check(lake, log, names, &mut report).await?;
     if let Some(build) = lake.published().await.map_err(Error::lake("reading gold.builds"))? {
-        let session = lake.session(&Reading::At(build.versions.clone())).await.map_err(Error::lake("opening the build"))?;
+        let session =
+            lake.session(&Reading::At(build.versions.clone())).await.map_err(Error::lake("opening the build"))?;
         derived::check(&session, &mut report).await?;
         report.build_id = Some(build.build_id);
     }

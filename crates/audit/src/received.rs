@@ -24,7 +24,12 @@ struct Landed {
 type Positions = BTreeMap<(String, i32), i64>;
 
 /// Checks that what was received is in bronze once, and in one of the cleaned topics once.
-pub(crate) async fn check(lake: &Lake, log: Option<&dyn Log>, names: Names<'_>, report: &mut Report) -> Result<(), Error> {
+pub(crate) async fn check(
+    lake: &Lake,
+    log: Option<&dyn Log>,
+    names: Names<'_>,
+    report: &mut Report,
+) -> Result<(), Error> {
     let bronze = lake.open_table(&TableId::bronze("events")).await.map_err(Error::lake("opening bronze"))?;
     let landed = match bronze {
         Some(mut table) => {
@@ -85,7 +90,12 @@ async fn landed(lake: &Lake, table: &Table) -> Result<BTreeMap<i32, Landed>, Err
 }
 
 /// Rows against the offsets that the commits cover. Landed from the cleaned topics, those are of two topics.
-fn bronze_against_offsets(positions: &Positions, landed: &BTreeMap<i32, Landed>, names: Names<'_>, report: &mut Report) {
+fn bronze_against_offsets(
+    positions: &Positions,
+    landed: &BTreeMap<i32, Landed>,
+    names: Names<'_>,
+    report: &mut Report,
+) {
     let next = |topic: &str, partition: i32| positions.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
     let mut partitions: Vec<i32> = positions.keys().map(|(_, p)| *p).chain(landed.keys().copied()).collect();
     partitions.sort_unstable();
@@ -102,15 +112,77 @@ fn bronze_against_offsets(positions: &Positions, landed: &BTreeMap<i32, Landed>,
         } else {
             add(("offsets covered by commits", raw), ("rows", has.rows));
             add(("first offset", 0), ("least offset of a row", if has.rows == 0 { 0 } else { has.first }));
-            add(("offsets covered by commits", raw), ("greatest offset of a row + 1", if has.rows == 0 { 0 } else { has.last + 1 }));
+            add(
+                ("offsets covered by commits", raw),
+                ("greatest offset of a row + 1", if has.rows == 0 { 0 } else { has.last + 1 }),
+            );
         }
         add(("rows", has.rows), ("different source offsets", has.offsets));
         add(("rows", has.rows), ("clean + rejected + duplicates", has.clean + has.rejected + has.duplicates));
     }
 }
 
+/// How often the topics are read again when the processor has committed meanwhile.
+const ATTEMPTS: usize = 20;
+
+/// What the log says of a partition at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Cleaned {
+    /// Records of the source that are processed.
+    committed: i64,
+    clean: i64,
+    dead_letters: i64,
+}
+
 /// What the processor has read against what it has written, and against bronze.
 fn topics(log: &dyn Log, names: Names<'_>, landed: &BTreeMap<i32, Landed>, report: &mut Report) -> Result<(), Error> {
+    for (partition, cleaned) in cleaned(log, names)? {
+        let scope = format!("partition {partition}");
+        let Cleaned { committed, clean, dead_letters } = cleaned;
+        report.add(
+            "topics",
+            scope.clone(),
+            ("records processed", committed),
+            ("clean + dead letters", clean + dead_letters),
+        );
+        let has = landed.get(&partition).copied().unwrap_or_default();
+        // The two sinks commit one after the other: they are compared where both stand at the same offset.
+        if has.rows == committed {
+            report.add(
+                "topics",
+                scope.clone(),
+                ("records of clean-events", clean),
+                ("clean rows of bronze", has.clean),
+            );
+            let others = has.rejected + has.duplicates;
+            report.add(
+                "topics",
+                scope,
+                ("dead letters", dead_letters),
+                ("rejected + duplicate rows of bronze", others),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Offsets of all three topics at one moment: read again if something was committed meanwhile.
+fn cleaned(log: &dyn Log, names: Names<'_>) -> Result<BTreeMap<i32, Cleaned>, Error> {
+    let failed = Error::log("reading the topics");
+    let mut before = log.data_version().map_err(&failed)?;
+    let mut read = BTreeMap::new();
+    for _ in 0..ATTEMPTS {
+        read = read_cleaned(log, names)?;
+        let after = log.data_version().map_err(&failed)?;
+        if after == before {
+            break;
+        }
+        before = after;
+    }
+    Ok(read)
+}
+
+fn read_cleaned(log: &dyn Log, names: Names<'_>) -> Result<BTreeMap<i32, Cleaned>, Error> {
     let failed = Error::log("reading the topics");
     let infos = log.topics().map_err(&failed)?;
     let next = |topic: &str, partition: usize| {
@@ -118,20 +190,13 @@ fn topics(log: &dyn Log, names: Names<'_>, landed: &BTreeMap<i32, Landed>, repor
         info.and_then(|info| info.partitions.get(partition)).map_or(0, |p| p.next_offset)
     };
     let partitions = infos.iter().find(|info| info.name == names.received).map_or(0, |info| info.partitions.len());
+    let mut read = BTreeMap::new();
     for partition in 0..partitions {
         let committed = log.committed(names.group, names.received, partition as u32).map_err(&failed)?;
         // Nothing was cleaned here: the lake may still have been landed from topics that others cleaned.
         let Some(committed) = committed else { continue };
-        let scope = format!("partition {partition}");
-        let (clean, dead) = (next(names.clean, partition), next(names.dead_letters, partition));
-        report.add("topics", scope.clone(), ("records processed", committed), ("clean + dead letters", clean + dead));
-        let has = landed.get(&(partition as i32)).copied().unwrap_or_default();
-        // The two sinks commit one after the other: they are compared where both stand at the same offset.
-        if has.rows == committed {
-            report.add("topics", scope.clone(), ("records of clean-events", clean), ("clean rows of bronze", has.clean));
-            let others = has.rejected + has.duplicates;
-            report.add("topics", scope, ("dead letters", dead), ("rejected + duplicate rows of bronze", others));
-        }
+        let (clean, dead_letters) = (next(names.clean, partition), next(names.dead_letters, partition));
+        read.insert(partition as i32, Cleaned { committed, clean, dead_letters });
     }
-    Ok(())
+    Ok(read)
 }

@@ -177,8 +177,7 @@ impl Build<'_> {
         };
         let mut spool = Spool::new(event_schema(), expected, self.request.spool_bytes, &self.request.spool_folder)?;
         let gap_us = (self.request.views.view_gap_s * 1e6) as i64;
-        let mut touched =
-            Touched::new(gap_us, self.plan.changed_videos.clone(), self.plan.changed_users.clone());
+        let mut touched = Touched::new(gap_us, self.plan.changed_videos.clone(), self.plan.changed_users.clone());
         let remember = self.plan.base.is_some();
         let note = |batch: &RecordBatch| {
             if remember {

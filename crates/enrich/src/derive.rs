@@ -139,7 +139,8 @@ type At = (usize, usize);
 /// The rows in the order that the kernel wants: by user, video and session, none first. Groups are found by hash and only
 /// one row of each is compared as text.
 fn grouped(batches: &[RecordBatch]) -> Vec<At> {
-    let texts: Vec<[&StringArray; 3]> = batches.iter().map(|b| ["user_id", "video_id", "session_id"].map(|c| b[c].as_string())).collect();
+    let texts: Vec<[&StringArray; 3]> =
+        batches.iter().map(|b| ["user_id", "video_id", "session_id"].map(|c| b[c].as_string())).collect();
     let value = |(batch, row): At, column: usize| {
         let array = texts[batch][column];
         array.is_valid(row).then(|| array.value(row))
@@ -161,7 +162,9 @@ fn grouped(batches: &[RecordBatch]) -> Vec<At> {
             groups.push(group);
         }
     }
-    let compare = |a: At, b: At| -> Ordering { (0..3).map(|c| value(a, c).cmp(&value(b, c))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal) };
+    let compare = |a: At, b: At| -> Ordering {
+        (0..3).map(|c| value(a, c).cmp(&value(b, c))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+    };
     let mut ranked: Vec<u32> = (0..firsts.len() as u32).collect();
     ranked.sort_unstable_by(|&a, &b| compare(firsts[a as usize], firsts[b as usize]));
     let mut next = vec![0_usize; ranked.len()];

@@ -286,7 +286,8 @@ fn converted(path: &Path, batch: &RecordBatch, name: &str, to: &DataType) -> Res
         return Err(invalid(path, None, format!("lacks the column {name}")));
     };
     let lenient = CastOptions { safe: true, ..CastOptions::default() };
-    let cast = cast_with_options(column, to, &lenient).map_err(|e| invalid(path, None, format!("column {name}: {e}")))?;
+    let cast =
+        cast_with_options(column, to, &lenient).map_err(|e| invalid(path, None, format!("column {name}: {e}")))?;
     if let Some(row) = (0..cast.len()).find(|&row| cast.is_null(row) && !column.is_null(row)) {
         let text = arrow_cast::display::array_value_to_string(column, row).unwrap_or_default();
         return Err(invalid(path, Some(row), format!("has the {name} `{text}`, which is no {to}")));

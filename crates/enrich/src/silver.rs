@@ -200,7 +200,8 @@ pub(crate) async fn keep_metadata(lake: &Lake, build_id: &str, metadata: &Metada
 
 /// What the last build kept, without its `build_id`; `None` where nothing was.
 pub(crate) fn kept_catalogue(batch: &RecordBatch) -> Result<RecordBatch, Error> {
-    let columns: Vec<usize> = (0..batch.num_columns()).filter(|&c| batch.schema().field(c).name() != BUILD_ID).collect();
+    let columns: Vec<usize> =
+        (0..batch.num_columns()).filter(|&c| batch.schema().field(c).name() != BUILD_ID).collect();
     batch.project(&columns).map_err(|e| Error::Derive(e.to_string()))
 }
 

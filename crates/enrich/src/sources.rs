@@ -25,7 +25,11 @@ pub(crate) async fn session(lake: &Lake, versions: Versions) -> Result<SessionCo
     lake.session(&Reading::At(versions)).await.map_err(lake_failed("reading silver"))
 }
 
-async fn stream(session: &SessionContext, operation: &'static str, sql: &str) -> Result<SendableRecordBatchStream, Error> {
+async fn stream(
+    session: &SessionContext,
+    operation: &'static str,
+    sql: &str,
+) -> Result<SendableRecordBatchStream, Error> {
     let frame = session.sql(sql).await.map_err(query_failed(operation))?;
     frame.execute_stream().await.map_err(query_failed(operation))
 }
@@ -49,7 +53,13 @@ pub(crate) fn new_events_sql(offsets: &BTreeMap<String, i64>, covered: Option<&B
     let columns: Vec<String> = event_schema()
         .fields()
         .iter()
-        .map(|f| if f.name() == "late_duplicates" { "cast(0 as bigint) as late_duplicates".to_owned() } else { f.name().clone() })
+        .map(|f| {
+            if f.name() == "late_duplicates" {
+                "cast(0 as bigint) as late_duplicates".to_owned()
+            } else {
+                f.name().clone()
+            }
+        })
         .collect();
     let mut sql = format!("select {} from bronze.events where outcome = 'clean'", columns.join(", "));
     if let Some(covered) = covered {
@@ -97,7 +107,10 @@ pub(crate) async fn spans(session: &SessionContext) -> Result<SendableRecordBatc
 }
 
 /// Streams the events of the dates and times of `views`; those of other views are still among them.
-pub(crate) async fn events_of(session: &SessionContext, views: &EarlierViews) -> Result<SendableRecordBatchStream, Error> {
+pub(crate) async fn events_of(
+    session: &SessionContext,
+    views: &EarlierViews,
+) -> Result<SendableRecordBatchStream, Error> {
     let columns: Vec<String> = event_schema().fields().iter().map(|f| f.name().clone()).collect();
     let dates: Vec<String> = views.dates.iter().map(|&d| format!("date '{}'", date_text(d))).collect();
     let sql = format!(
@@ -148,7 +161,11 @@ pub(crate) fn plain(batch: &RecordBatch) -> Result<RecordBatch, Error> {
 }
 
 /// The metadata that the last build kept in a table, if it did.
-pub(crate) async fn kept(session: &SessionContext, versions: &Versions, table: &str) -> Result<Option<RecordBatch>, Error> {
+pub(crate) async fn kept(
+    session: &SessionContext,
+    versions: &Versions,
+    table: &str,
+) -> Result<Option<RecordBatch>, Error> {
     if !versions.contains_key(&TableId::silver(table)) {
         return Ok(None);
     }
@@ -170,7 +187,8 @@ pub(crate) async fn earlier_groups(lake: &Lake) -> Result<HashSet<Group>, Error>
     };
     let session = session(lake, Versions::from([(id, table.version())])).await?;
     let operation = "reading silver.changes";
-    let mut rows = stream(&session, operation, "select distinct video_id, region, view_date from silver.changes").await?;
+    let mut rows =
+        stream(&session, operation, "select distinct video_id, region, view_date from silver.changes").await?;
     while let Some(batch) = rows.next().await {
         let batch = plain(&batch.map_err(query_failed(operation))?)?;
         let (videos, regions) = (batch["video_id"].as_string::<i32>(), batch["region"].as_string::<i32>());

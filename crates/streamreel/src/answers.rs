@@ -248,7 +248,8 @@ fn timeline(buckets: &[Bucket]) -> String {
         row
     };
     // Each row by itself: seeks are many, exits few.
-    let row = |name: &str, of| heatmap(&[(name.to_owned(), sum(of))], &[], 1).lines().nth(1).unwrap_or_default().to_owned();
+    let row =
+        |name: &str, of| heatmap(&[(name.to_owned(), sum(of))], &[], 1).lines().nth(1).unwrap_or_default().to_owned();
     let mut text = String::new();
     for (name, of) in
         [("leave", (|b| b.exits) as fn(&Bucket) -> i64), ("skip from", |b| b.seeks_away), ("skip to", |b| b.seeks_in)]

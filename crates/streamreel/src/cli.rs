@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Where viewers stay, skip, replay and leave: from player events to exact retention, in one program.
@@ -63,8 +63,10 @@ pub enum Command {
         streamreel --home /tmp/try demo --json\n\nIt begins anew in a home that it made itself, and refuses any other that holds data.")]
     Demo(Demo),
     /// Run everything until Ctrl-C: processor, builds, upkeep.
-    #[command(after_help = "Examples:\n  streamreel up\n  streamreel up --simulate 2000        with simulated viewers, 2,000 events a second\n  \
-        streamreel --set build.every=5m up\n\nMeanwhile, from other terminals: streamreel ingest ..., query ..., audit.")]
+    #[command(
+        after_help = "Examples:\n  streamreel up\n  streamreel up --simulate 2000        with simulated viewers, 2,000 events a second\n  \
+        streamreel --set build.every=5m up\n\nMeanwhile, from other terminals: streamreel ingest ..., query ..., audit."
+    )]
     Up(Up),
     /// Make up viewers and what their players report.
     #[command(after_help = "Examples:\n  streamreel simulate --events 1M --dirt 0.05 --truth truth.json\n  \
@@ -72,28 +74,38 @@ pub enum Command {
         streamreel simulate --events 1k --to - | head")]
     Simulate(Simulate),
     /// Append NDJSON events to the topic video-events.
-    #[command(after_help = "Examples:\n  streamreel ingest events.ndjson.gz\n  streamreel ingest day1.ndjson day2.ndjson.zst\n  \
+    #[command(
+        after_help = "Examples:\n  streamreel ingest events.ndjson.gz\n  streamreel ingest day1.ndjson day2.ndjson.zst\n  \
         zcat events.gz | streamreel ingest -\n\nEvery line that is not blank becomes one record, whatever is in it: `process` decides \
-        what it is worth.")]
+        what it is worth."
+    )]
     Ingest(Ingest),
     /// Clean and deduplicate video-events into clean-events, video-events.dlq and bronze.
-    #[command(after_help = "Examples:\n  streamreel process                          to the end of the topic, then exit\n  \
+    #[command(
+        after_help = "Examples:\n  streamreel process                          to the end of the topic, then exit\n  \
         streamreel process --follow                 go on until Ctrl-C\n  streamreel process --commit-interval 5s\n  \
-        streamreel process --from clean             land bronze from the two cleaned topics")]
+        streamreel process --from clean             land bronze from the two cleaned topics"
+    )]
     Process(Process),
     /// Derive silver and gold from what is new in bronze, test, publish.
-    #[command(after_help = "Examples:\n  streamreel build\n  streamreel build --layer silver\n  streamreel build --select gold__top_content\n  \
+    #[command(
+        after_help = "Examples:\n  streamreel build\n  streamreel build --layer silver\n  streamreel build --select gold__top_content\n  \
         streamreel build --select +gold__retention_curve --select tag:curves\n  streamreel build --full-refresh\n  \
-        streamreel build --project ./my_dbt_project")]
+        streamreel build --project ./my_dbt_project"
+    )]
     Build(Build),
     /// Ask anything of all tables, in SQL.
-    #[command(after_help = "Examples:\n  streamreel query \"select * from gold.viewer_retention order by total_views desc limit 10\"\n  \
+    #[command(
+        after_help = "Examples:\n  streamreel query \"select * from gold.viewer_retention order by total_views desc limit 10\"\n  \
         streamreel query --format csv \"select * from gold.top_content where period = 'all'\" > top.csv\n  \
-        streamreel query \"show tables\"\n  echo \"select count(*) from bronze.events\" | streamreel query -")]
+        streamreel query \"show tables\"\n  echo \"select count(*) from bronze.events\" | streamreel query -"
+    )]
     Query(Query),
     /// Prove the conservation law from what is stored: every equation with both sides.
-    #[command(after_help = "Examples:\n  streamreel audit\n  streamreel audit --json | jq '.equations[] | select(.holds | not)'\n\n\
-        Exit status 1 if an equation does not hold.")]
+    #[command(
+        after_help = "Examples:\n  streamreel audit\n  streamreel audit --json | jq '.equations[] | select(.holds | not)'\n\n\
+        Exit status 1 if an equation does not hold."
+    )]
     Audit,
     /// Write gold tables as files for other tools.
     #[command(after_help = "Examples:\n  streamreel export --format csv --to ./out\n  \
@@ -107,8 +119,10 @@ pub enum Command {
     #[command(after_help = "Examples:\n  streamreel topics\n  streamreel topics --json")]
     Topics,
     /// Show the settings that hold and where each came from.
-    #[command(after_help = "Examples:\n  streamreel config\n  streamreel config --defaults > ./streamreel_data/streamreel.toml\n  \
-        STREAMREEL_BUILD_EVERY=10m streamreel config")]
+    #[command(
+        after_help = "Examples:\n  streamreel config\n  streamreel config --defaults > ./streamreel_data/streamreel.toml\n  \
+        STREAMREEL_BUILD_EVERY=10m streamreel config"
+    )]
     Config(Config),
     /// Print a completion script for a shell.
     #[command(after_help = "Examples:\n  streamreel completions bash > /etc/bash_completion.d/streamreel\n  \
@@ -143,7 +157,7 @@ pub struct Up {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "amount", required = true, multiple = false, args = ["events", "rate"])]
+#[command(group(ArgGroup::new("amount").required(true).args(["events", "rate"])))]
 pub struct Simulate {
     /// Records in all; k and M are understood.
     #[arg(long, value_parser = count)]
@@ -292,7 +306,9 @@ pub enum Lake {
         tables: Vec<String>,
     },
     /// Remove files that no kept version needs. The published build is always kept.
-    #[command(after_help = "Examples:\n  streamreel lake vacuum --dry-run\n  streamreel lake vacuum --retention 24h silver.views")]
+    #[command(
+        after_help = "Examples:\n  streamreel lake vacuum --dry-run\n  streamreel lake vacuum --retention 24h silver.views"
+    )]
     Vacuum {
         /// Tables as layer.name; all by default.
         tables: Vec<String>,
@@ -304,7 +320,9 @@ pub enum Lake {
         dry_run: bool,
     },
     /// List a table's versions, newest first.
-    #[command(after_help = "Examples:\n  streamreel lake history gold.builds\n  streamreel lake history bronze.events --limit 5")]
+    #[command(
+        after_help = "Examples:\n  streamreel lake history gold.builds\n  streamreel lake history bronze.events --limit 5"
+    )]
     History {
         /// The table, as layer.name.
         table: String,
@@ -359,7 +377,14 @@ mod tests {
 
     #[test]
     fn counts() {
-        let cases = [("7", Some(7)), ("10k", Some(10_000)), ("1M", Some(1_000_000)), ("1_000", Some(1_000)), ("0", None), ("x", None)];
+        let cases = [
+            ("7", Some(7)),
+            ("10k", Some(10_000)),
+            ("1M", Some(1_000_000)),
+            ("1_000", Some(1_000)),
+            ("0", None),
+            ("x", None),
+        ];
         for (text, expected) in cases {
             assert_eq!(count(text).ok(), expected, "{text}");
         }
@@ -367,7 +392,16 @@ mod tests {
 
     #[test]
     fn wrong_use_is_status_2() {
-        for args in [&["simulate"][..], &["nonsense"], &["simulate", "--rate", "5"], &["query"], &["--set", "x", "config"]] {
+        let all = ["simulate", "--events", "1k", "--dirt", "0.1", "--truth", "t.json"];
+        assert!(Cli::try_parse_from(std::iter::once("streamreel").chain(all)).is_ok());
+        for args in [
+            &["simulate"][..],
+            &["simulate", "--events", "5", "--rate", "5"],
+            &["nonsense"],
+            &["simulate", "--rate", "5"],
+            &["query"],
+            &["--set", "x", "config"],
+        ] {
             let error = Cli::try_parse_from(std::iter::once("streamreel").chain(args.iter().copied())).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{args:?}");
         }

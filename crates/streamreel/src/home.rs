@@ -11,14 +11,16 @@ use streamreel_topic::EmbeddedLog;
 use streamreel_viewing as viewing;
 
 use crate::cli::Global;
+use crate::clock;
 use crate::config::{self, KeepPayload, OpenPlay, Resolved, Settings, Sources};
 use crate::failure::{Failure, Outcome};
 use crate::output::Printer;
 use crate::progress::Display;
 use crate::stop::Stop;
-use crate::clock;
 
 const CONFIG_FILE: &str = "streamreel.toml";
+/// Says that a demo made the home, so that the next one may begin anew in it.
+const MADE_BY_DEMO: &str = ".made_by_demo";
 /// Name of the lease that a build, and upkeep that a build must not meet, holds.
 const BUILD_LEASE: &str = "build";
 /// How long `--wait` waits for a build under way.
@@ -52,13 +54,16 @@ impl Home {
         let set = global.set.iter().map(|(k, v)| (format!("--set {k}={v}"), k.clone(), v.clone()));
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let sources = Sources { file, environment: environment.collect(), flags: set.chain(flags).collect() };
+        let from = sources.file.as_ref().map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
         let resolved = config::resolve(&sources)?;
+        let printer = Printer::new(global);
+        printer.detail(format!("home {}, settings from {from}", folder.display()));
         Ok(Self {
             metadata: global.metadata.clone().unwrap_or_else(|| folder.join("metadata")),
             folder,
             settings: resolved.settings.clone(),
             resolved,
-            printer: Printer::new(global),
+            printer,
             display: Display::new(global.quiet),
         })
     }
@@ -150,6 +155,28 @@ impl Home {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             clock: clock::now_us,
             cancel: Arc::clone(stop.flag()),
+        }
+    }
+
+    /// The file that says that all in the home is a demo's.
+    pub fn demo_marker(&self) -> PathBuf {
+        self.folder.join(MADE_BY_DEMO)
+    }
+
+    /// From now on the home holds what somebody wants to keep: no demo may begin anew in it.
+    pub fn keep(&self) {
+        // Where it can't be removed, nothing else can be written either, and that is said.
+        let _ = std::fs::remove_file(self.demo_marker());
+    }
+
+    /// Removes what killed builds have left. The caller holds the build's lease.
+    pub fn clear_spools(&self) {
+        let Ok(entries) = std::fs::read_dir(self.scratch()) else { return };
+        let spools =
+            entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(streamreel_enrich::SPOOL_PREFIX));
+        for spool in spools {
+            // It only takes room; the next build tries again.
+            let _ = std::fs::remove_dir_all(spool.path());
         }
     }
 

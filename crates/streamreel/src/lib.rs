@@ -23,7 +23,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-
 /// Runs one command line. Exit status: 0 done, 1 failed, 2 wrong use.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match cli::Cli::try_parse_from(args) {

@@ -15,7 +15,10 @@ const TIME: &str = "%Y-%m-%dT%H:%M:%S%.fZ";
 
 /// How values look: dates and times as ISO 8601, nulls as nothing.
 fn options<'a>() -> FormatOptions<'a> {
-    FormatOptions::default().with_date_format(Some(DATE)).with_timestamp_tz_format(Some(TIME)).with_timestamp_format(Some(TIME))
+    FormatOptions::default()
+        .with_date_format(Some(DATE))
+        .with_timestamp_tz_format(Some(TIME))
+        .with_timestamp_format(Some(TIME))
 }
 
 /// Where results go, and in which form.

@@ -23,7 +23,14 @@ impl Display {
 
     /// Progress towards `total` units (`None`: unknown).
     pub fn start(self, what: &str, unit: &'static str, total: Option<u64>) -> Progress {
-        Progress { bar: ProgressBar::hidden(), shown: self.shown, started: Instant::now(), total, unit, what: what.to_owned() }
+        Progress {
+            bar: ProgressBar::hidden(),
+            shown: self.shown,
+            started: Instant::now(),
+            total,
+            unit,
+            what: what.to_owned(),
+        }
     }
 }
 
@@ -62,8 +69,13 @@ impl Progress {
             return;
         }
         let template = match self.total {
-            Some(_) => format!("{{prefix:16}} [{{bar:24}}] {{human_pos}}/{{human_len}} {} {{per_sec}} {{eta}} {{wide_msg}}", self.unit),
-            None => format!("{{prefix:16}} {{spinner}} {{human_pos}} {} {{per_sec}} {{elapsed}} {{wide_msg}}", self.unit),
+            Some(_) => format!(
+                "{{prefix:16}} [{{bar:24}}] {{human_pos}}/{{human_len}} {} {{per_sec}} {{eta}} {{wide_msg}}",
+                self.unit
+            ),
+            None => {
+                format!("{{prefix:16}} {{spinner}} {{human_pos}} {} {{per_sec}} {{elapsed}} {{wide_msg}}", self.unit)
+            }
         };
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(self.total, ProgressDrawTarget::stderr_with_hz(REDRAW_HZ));

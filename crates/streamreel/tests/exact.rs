@@ -18,7 +18,8 @@ fn simulated(home: &Home, extra: &[&str]) -> (Vec<String>, Value) {
     let (events, truth) = (home.file("events.ndjson"), home.file("truth.json"));
     let (to, truth_to) = (events.to_string_lossy(), truth.to_string_lossy());
     let (records, dirt, seed) = (setting("RECORDS", RECORDS), setting("DIRT", DIRT), setting("SEED", "11"));
-    let mut args = vec!["simulate", "--events", &records, "--dirt", &dirt, "--seed", &seed, "--to", &to, "--truth", &truth_to];
+    let mut args =
+        vec!["simulate", "--events", &records, "--dirt", &dirt, "--seed", &seed, "--to", &to, "--truth", &truth_to];
     args.extend(extra);
     home.ok(&args);
     // A rejected record need not be UTF-8: the lines are kept as bytes, one char a byte.
@@ -41,7 +42,9 @@ fn ingest(home: &Home, lines: &[String]) {
 
 /// video -> second -> (plays, watched, survived), from gold.
 fn curves(home: &Home) -> BTreeMap<String, Vec<(i64, i64, i64)>> {
-    let rows = home.query("select video_id, second_s, plays, watched, survived from gold.retention_curve order by video_id, second_s");
+    let rows = home.query(
+        "select video_id, second_s, plays, watched, survived from gold.retention_curve order by video_id, second_s",
+    );
     let mut curves: BTreeMap<String, Vec<(i64, i64, i64)>> = BTreeMap::new();
     for row in rows {
         let number = |name: &str| row[name].as_i64().expect("a count");
@@ -60,7 +63,8 @@ fn assert_true(home: &Home, truth: &Value) {
         let id = video["video_id"].as_str().expect("an id");
         let curve = curves.get(id).unwrap_or_else(|| panic!("{id} has no curve"));
         let of = |name: &str| video[name].as_array().expect("counts").iter().map(|n| n.as_i64().expect("a count"));
-        let expected: Vec<_> = of("plays").zip(of("watched")).zip(of("survived")).map(|((p, w), s)| (p, w, s)).collect();
+        let expected: Vec<_> =
+            of("plays").zip(of("watched")).zip(of("survived")).map(|((p, w), s)| (p, w, s)).collect();
         let longest = curve.len().max(expected.len());
         for second in 0..longest {
             let (has, should) = (curve.get(second).copied(), expected.get(second).copied());
@@ -124,7 +128,8 @@ fn partitions_order_and_number_of_builds_do_not_show() {
     for partitions in [1, 2, 8] {
         let home = with_titles_of(&whole);
         home.ok(&["config"]);
-        fs::write(home.path().join("streamreel.toml"), format!("[log]\npartitions = {partitions}\n")).expect("settings");
+        fs::write(home.path().join("streamreel.toml"), format!("[log]\npartitions = {partitions}\n"))
+            .expect("settings");
         ingest(&home, &shuffled(&lines, partitions));
         built(&home);
         assert_same(&gold, &home.gold(), &format!("{partitions} partitions, another order"));

@@ -20,8 +20,6 @@ use crate::home::{Home, make_folder, runtime};
 use crate::stop::Stop;
 use crate::titles;
 
-/// Says that a demo made the home, so that the next one may begin anew in it.
-const MARKER: &str = ".made_by_demo";
 const DAYS: u32 = 7;
 /// What a demo makes in a home, and so may remove.
 const PARTS: [&str; 4] = ["log", "data_lake", "metadata", "tmp"];
@@ -85,7 +83,7 @@ fn go_on(stop: &Stop) -> Outcome {
 
 /// A demo needs a home of its own: an empty one, or one that a demo made.
 fn begin_anew(home: &Home) -> Outcome {
-    let marker = home.folder.join(MARKER);
+    let marker = home.demo_marker();
     if !marker.is_file() && !home.is_empty() {
         return Err(Failure::usage(format!(
             "{} holds data that no demo made; name another folder: streamreel --home ./demo demo",

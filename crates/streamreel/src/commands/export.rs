@@ -48,7 +48,8 @@ pub fn run(home: &Home, args: &Export) -> Outcome {
         Ok(exported)
     })?;
     home.printer.result(&exported, |exported| {
-        let line = |e: &Exported| format!("{:<36} {:>13} rows  {}\n", e.table, thousands(e.rows as i64), e.file.display());
+        let line =
+            |e: &Exported| format!("{:<36} {:>13} rows  {}\n", e.table, thousands(e.rows as i64), e.file.display());
         exported.iter().map(line).collect()
     })
 }

@@ -31,6 +31,7 @@ struct Summary {
 pub fn run(home: &Home, args: &Ingest) -> Outcome {
     let stop = Stop::listen()?;
     check_files(&args.files)?;
+    home.keep();
     let mut feed = Feed::new(&home.log()?, home.settings.log.partitions)?;
     let mut summary = Summary { files: 0, records: 0, cut: 0, interrupted: false };
     for path in &args.files {
@@ -54,7 +55,8 @@ pub fn run(home: &Home, args: &Ingest) -> Outcome {
     summary.records = feed.committed();
     summary.interrupted = stop.wanted();
     home.printer.result(&summary, |s| {
-        let cut = if s.cut > 0 { format!(", {} of them too large and cut", thousands(s.cut as i64)) } else { String::new() };
+        let cut =
+            if s.cut > 0 { format!(", {} of them too large and cut", thousands(s.cut as i64)) } else { String::new() };
         let early = if s.interrupted { " before it was interrupted" } else { "" };
         format!("{} records into video-events{cut}{early}\n", thousands(s.records as i64))
     })

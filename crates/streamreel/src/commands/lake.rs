@@ -69,7 +69,11 @@ async fn optimize(home: &Home, names: &[String]) -> Outcome {
     home.printer.result(&done, |done| {
         let line = |o: &Optimized| {
             let OptimizeReport { files_removed, files_added, rows, .. } = o.report;
-            format!("{:<36} {files_removed:>6} files -> {files_added:>4}  {:>13} rows\n", o.table, thousands(rows as i64))
+            format!(
+                "{:<36} {files_removed:>6} files -> {files_added:>4}  {:>13} rows\n",
+                o.table,
+                thousands(rows as i64)
+            )
         };
         done.iter().map(line).collect()
     })
@@ -100,7 +104,8 @@ async fn history(home: &Home, name: &str, limit: usize) -> Outcome {
     home.printer.result(&entries, |entries| {
         let mut text = format!("{:>7}  {:<20}  {:<10}  what\n", "version", "when", "operation");
         for entry in entries {
-            let _ = writeln!(text, "{:>7}  {:<20}  {:<10}  {}", entry.version, when(entry), entry.operation, what(entry));
+            let _ =
+                writeln!(text, "{:>7}  {:<20}  {:<10}  {}", entry.version, when(entry), entry.operation, what(entry));
         }
         text
     })

@@ -15,7 +15,8 @@ use crate::stop::Stop;
 /// Flags of this command that are settings.
 pub fn flags(args: &Process) -> Vec<(String, String, String)> {
     let interval = args.commit_interval.as_ref();
-    let flag = |value: &String| (format!("--commit-interval {value}"), "process.commit_interval".to_owned(), value.clone());
+    let flag =
+        |value: &String| (format!("--commit-interval {value}"), "process.commit_interval".to_owned(), value.clone());
     interval.map(flag).into_iter().collect()
 }
 
@@ -45,6 +46,16 @@ pub fn once(home: &Home, from: ReadFrom, until: Until, stop: &Stop) -> Outcome<S
         }
         progress.set(report.counts.received);
     })?;
+    for rebuilt in &summary.rebuilt {
+        home.printer.detail(format!(
+            "partition {}: the deduplication window was rebuilt from {} records before offset {}",
+            rebuilt.partition, rebuilt.records, rebuilt.next
+        ));
+    }
+    home.printer.detail(format!(
+        "{} commits to the cleaned topics and {} to bronze in {:.1} s",
+        summary.topics_commits, summary.bronze_commits, summary.elapsed_s
+    ));
     Ok(summary)
 }
 

@@ -91,6 +91,7 @@ fn file(path: &Path) -> Outcome<Box<dyn Write>> {
 /// Simulates.
 pub fn run(home: &Home, args: &Simulate) -> Outcome {
     let stop = Stop::listen()?;
+    home.keep();
     let pace = match (args.events, args.rate) {
         (Some(records), _) => Pace::Records { records, days: DAYS },
         (None, rate) => Pace::Rate { per_s: rate.unwrap_or(1) as f64, for_ms: args.for_.map(|d| d.as_millis() as i64) },

@@ -50,7 +50,8 @@ pub fn run(home: &Home) -> Outcome {
 }
 
 fn table(topics: &[Topic]) -> String {
-    let mut text = format!("{:<18} {:>4} {:>13} {:>13} {:>13} {:>11}\n", "topic", "part", "first", "next", "lag", "size");
+    let mut text =
+        format!("{:<18} {:>4} {:>13} {:>13} {:>13} {:>11}\n", "topic", "part", "first", "next", "lag", "size");
     for topic in topics {
         for p in &topic.partitions {
             let lag = p.lag.map_or_else(|| "-".to_owned(), thousands);

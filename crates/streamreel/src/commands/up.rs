@@ -26,6 +26,7 @@ const FIRST_BUILD_AFTER: Duration = Duration::from_secs(10);
 /// Runs the platform. What fails for good ends all of it; a failed build is said, and tried again at its next time.
 pub fn run(home: &Home, args: &Up) -> Outcome {
     let stop = Stop::listen()?;
+    home.keep();
     // Opened here, so that a home in use or damaged is said before anything runs.
     let log = home.log()?;
     let lake = home.lake(home.settings.build.memory)?;
@@ -35,7 +36,8 @@ pub fn run(home: &Home, args: &Up) -> Outcome {
     let (processed, others) = thread::scope(|scope| {
         let builds = scope.spawn(|| or_stop(&stop, builds(home, &lake, &stop)));
         let tidying = scope.spawn(|| or_stop(&stop, upkeeps(home, &lake, &stop)));
-        let feeding = scope.spawn(|| or_stop(&stop, args.simulate.map_or(Ok(()), |rate| feed(home, rate, args.seed, &stop))));
+        let feeding =
+            scope.spawn(|| or_stop(&stop, args.simulate.map_or(Ok(()), |rate| feed(home, rate, args.seed, &stop))));
         let processed = or_stop(&stop, processor.run(Until::Cancelled, stop.flag(), &|_| ()).map_err(Failure::from));
         // Whatever the feed still had is processed too, before the end.
         let others = [builds, tidying, feeding].map(|thread| thread.join());

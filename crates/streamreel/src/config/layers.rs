@@ -10,7 +10,9 @@ use toml::Value;
 use super::{ConfigError, DEFAULTS, Settings};
 
 /// Environment variables of settings are `STREAMREEL_<SECTION>_<KEY>`; these begin alike and are no settings.
-const NOT_SETTINGS: [&str; 3] = ["STREAMREEL_HOME", "STREAMREEL_CONFIG", "STREAMREEL_METADATA"];
+/// (the last two are those of the dbt project under dbt Core).
+const NOT_SETTINGS: [&str; 5] =
+    ["STREAMREEL_HOME", "STREAMREEL_CONFIG", "STREAMREEL_METADATA", "STREAMREEL_LAKE", "STREAMREEL_WAREHOUSE"];
 const ENV_PREFIX: &str = "STREAMREEL_";
 /// A key further than this (Jaro-Winkler similarity, 0..1) from what was typed is no helpful suggestion.
 const LIKE_ENOUGH: f64 = 0.7;
@@ -162,7 +164,8 @@ fn typed(values: &Values) -> Result<Settings, ConfigError> {
             })?;
         }
     }
-    Settings::deserialize(table).map_err(|source| ConfigError::Parse { origin: Origin::Default, source: Box::new(source) })
+    Settings::deserialize(table)
+        .map_err(|source| ConfigError::Parse { origin: Origin::Default, source: Box::new(source) })
 }
 
 #[cfg(test)]

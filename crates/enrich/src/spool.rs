@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::Error;
 
 /// Rows that a bucket should hold: its sort then stays within a few hundred MB.
-const ROWS_A_BUCKET: u64 = 250_000;
+const ROWS_A_BUCKET: u64 = 128_000;
 /// How the names of temporary folders begin.
 pub const SPOOL_PREFIX: &str = "spool-";
 const MAX_BUCKETS: u64 = 4096;

@@ -107,7 +107,7 @@ pub fn enriched_events() -> TableSpec {
         schema([view, event_fields(), metadata, derived, corrections, source_fields(), build_id()]),
     )
     .partitioned_by(["view_date"])
-    .clustered_by("event_ts", HOUR)
+    .clustered_by("event_ts", 6 * HOUR)
     .with_stats([
         "view_id",
         "user_id",
@@ -133,7 +133,7 @@ pub fn watched_segments() -> TableSpec {
     ];
     TableSpec::new(TableId::silver("watched_segments"), schema([view_key(), segment, build_id()]))
         .partitioned_by(["view_date"])
-        .clustered_by("started_at", 3 * HOUR)
+        .clustered_by("started_at", 6 * HOUR)
         .with_stats(["view_id", "user_id", "video_id", "region", "started_at", "ended_at", "build_id"])
 }
 

@@ -42,7 +42,7 @@ const CHUNK_ROWS: usize = 16 * 1024;
 /// Bytes of rows that a writer gathers over all places before it hands on the largest.
 const GATHERED_BYTES: usize = 64 << 20;
 /// Bytes of rows in files that a lane keeps open, before encoding, before it closes the largest.
-const OPEN_BYTES: usize = 384 << 20;
+const OPEN_BYTES: usize = 160 << 20;
 /// Rows of a row group: small enough to skip by, large enough to scan.
 const ROW_GROUP_ROWS: usize = 256 * 1024;
 

@@ -1,5 +1,7 @@
 //! Runs of a small project over a lake made for each test.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

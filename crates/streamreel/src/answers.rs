@@ -196,14 +196,14 @@ async fn regions(session: &SessionContext) -> Outcome<Vec<Region>> {
     let batch = rows(session, sql).await?;
     let (hours, watch) = (integers(&batch, "hour_of_day")?, floats(&batch, "watch_time_s")?);
     let mut regions: Vec<Region> = Vec::new();
-    for row in 0..batch.num_rows() {
+    for (row, (&hour, &watch_time_s)) in hours.iter().zip(&watch).enumerate() {
         let region = cell(&batch, "region", row);
         if regions.last().is_none_or(|last| last.region != region) {
             regions.push(Region { region, watch_time_s: 0.0, by_hour: vec![0.0; HOURS] });
         }
-        if let (Some(last), Some(&hour)) = (regions.last_mut(), hours.get(row)) {
-            last.by_hour[(hour as usize).min(HOURS - 1)] += watch[row];
-            last.watch_time_s += watch[row];
+        if let Some(last) = regions.last_mut() {
+            last.by_hour[(hour as usize).min(HOURS - 1)] += watch_time_s;
+            last.watch_time_s += watch_time_s;
         }
     }
     regions.sort_by(|a, b| b.watch_time_s.total_cmp(&a.watch_time_s).then_with(|| a.region.cmp(&b.region)));

@@ -58,7 +58,7 @@ impl Feed {
             return Ok(());
         }
         for (partition, builder) in (0..).zip(&mut self.open) {
-            if builder.len() > 0 {
+            if !builder.is_empty() {
                 let records = std::mem::take(builder).finish();
                 self.producer.send(VIDEO_EVENTS, partition, records)?;
             }

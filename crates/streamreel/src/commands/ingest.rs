@@ -100,7 +100,7 @@ fn read_lines(
     let mut scratch = KeyScratch::default();
     let mut now_ms = clock::now_ms();
     loop {
-        if lines.number() % LINES_A_LOOK == 0 {
+        if lines.number().is_multiple_of(LINES_A_LOOK) {
             now_ms = clock::now_ms();
             progress.set(lines.bytes_read());
             if stop.wanted() {

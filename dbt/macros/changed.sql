@@ -14,8 +14,8 @@ On other engines, and where the table is built whole, it is true of every row.
 {%- endmacro %}
 
 {#-
-The runner gives `silver.changed_groups` (video_id, region, view_date): the distinct groups of `silver.changes` since the
-published build; and `changed_dates`, their dates as text, which are repeated as literals so that files of other dates
+The runner gives `silver.changed_groups`: of `silver.changes` since the published build the columns of `changed_by`, each
+combination once; and `changed_dates`, their dates as text, which are repeated as literals so that files of other dates
 are not opened.
 -#}
 {% macro datafusion__changed(alias) -%}

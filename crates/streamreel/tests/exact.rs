@@ -1,5 +1,7 @@
 //! Gold equals the simulator's truth to the second, however the records came and however often it was built.
 
+#![allow(clippy::disallowed_methods, reason = "the files are those that the test wrote")]
+
 mod common;
 
 use std::collections::BTreeMap;

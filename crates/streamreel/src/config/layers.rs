@@ -172,7 +172,9 @@ fn typed(values: &Values) -> Result<Settings, ConfigError> {
 mod tests {
     use super::*;
 
-    fn with(file: Option<&str>, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Resolved, ConfigError> {
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    fn with(file: Option<&str>, environment: Pairs, flags: Pairs) -> Result<Resolved, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("streamreel.toml");
         if let Some(text) = file {
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn later_layers_win() {
         let file = "[process]\ncommit_interval = \"2s\"\ncommit_records = 7";
-        let cases: [(&[(&str, &str)], &[(&str, &str)], u64, &str); 3] = [
+        let cases: [(Pairs, Pairs, u64, &str); 3] = [
             (&[], &[], 2, "streamreel.toml"),
             (&[("STREAMREEL_PROCESS_COMMIT_INTERVAL", "3s")], &[], 3, "environment"),
             (&[("STREAMREEL_PROCESS_COMMIT_INTERVAL", "3s")], &[("process.commit_interval", "4s")], 4, "flag"),
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     fn errors_name_layer_key_and_remedy() {
-        let cases: [(Option<&str>, &[(&str, &str)], &[(&str, &str)], &str); 6] = [
+        let cases: [(Option<&str>, Pairs, Pairs, &str); 6] = [
             (Some("[proces]\ncommit_interval = 1"), &[], &[], "did you mean `process.commit_interval`"),
             (None, &[("STREAMREEL_VIEW_GAPS", "1m")], &[], "did you mean `view.gap`"),
             (None, &[], &[("view.gap", "soon")], "view.gap"),

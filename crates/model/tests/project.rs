@@ -1,5 +1,7 @@
 //! Reading, rendering and selecting, without a lake.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::Path;
 

@@ -160,8 +160,13 @@ impl Run<'_> {
                 if self.blocked(&step.name).is_some() {
                     return Ok(0);
                 }
+                let unchanged = self.state.is_same_project(self.project) && !self.options.full_refresh;
                 let mut failures = 0;
                 for test in tests {
+                    if unchanged {
+                        self.report.tests.push(unit_tests::report(test, TestResult::Unchanged));
+                        continue;
+                    }
                     let report = unit_tests::run(self.project, self.state.session(), test, model).await?;
                     if matches!(report.result, TestResult::Failed(_)) {
                         failures += 1;

@@ -149,6 +149,11 @@ impl<'a> State<'a> {
         }
     }
 
+    /// Whether the published build passed this very project: its unit tests, which read nothing else, would pass again.
+    pub(super) fn is_same_project(&self, project: &Project) -> bool {
+        self.published.is_some() && self.published_digest == project.digest()
+    }
+
     /// Whether everything that a data test reads is as it was when the published build passed it. One that only warns
     /// may have failed then.
     pub(super) fn is_unchanged(&self, project: &Project, test: &DataTest) -> bool {

@@ -44,13 +44,17 @@ pub(super) async fn run(
     let schema = table_schema(frame.schema().as_arrow()).map_err(|detail| origin.refused(&sql, detail))?;
     let found = frame.collect().await.map_err(|error| origin.failed(&sql, &error))?;
     let result = compare(test, &schema, &found, sql)?;
-    Ok(TestReport {
+    Ok(report(test, result))
+}
+
+pub(super) fn report(test: &UnitTest, result: TestResult) -> TestReport {
+    TestReport {
         name: test.name.clone(),
         kind: TestKind::Unit,
         at: test.at.to_string(),
         severity: Severity::Error,
         result,
-    })
+    }
 }
 
 fn wrong(test: &UnitTest, detail: impl Into<String>) -> Error {

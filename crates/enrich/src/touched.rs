@@ -153,17 +153,20 @@ mod tests {
         .unwrap()
     }
 
+    /// View, session, first and last event.
+    type Span = (&'static str, Option<&'static str>, i64, i64);
+
     fn spans() -> RecordBatch {
-        let rows = [
+        let rows: [Span; 4] = [
             ("with-session", Some("s1"), 0, 10),
             ("early", None, 0, 10),
             ("middle", None, 100, 110),
             ("late", None, 171, 180),
         ];
-        let text = |f: fn(&(&'static str, Option<&'static str>, i64, i64)) -> Option<&'static str>| -> ArrayRef {
+        let text = |f: fn(&Span) -> Option<&'static str>| -> ArrayRef {
             Arc::new(rows.iter().map(f).collect::<StringArray>())
         };
-        let time = |f: fn(&(&'static str, Option<&'static str>, i64, i64)) -> i64| -> ArrayRef {
+        let time = |f: fn(&Span) -> i64| -> ArrayRef {
             Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(f)))
         };
         RecordBatch::try_from_iter_with_nullable([

@@ -62,10 +62,13 @@ fn records(len: usize) -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
+/// What it shows, (minute, key) of each record, and which are copies.
+type Case<'a> = (&'a str, &'a [(i64, u8)], &'a [bool]);
+
 #[test]
 fn the_rule_by_example() {
     let minutes = |m: i64| m * 60_000;
-    let cases: [(&str, &[(i64, u8)], &[bool]); 7] = [
+    let cases: [Case; 7] = [
         ("a copy within the window", &[(0, 1), (10, 1)], &[false, true]),
         ("exactly the window is inside", &[(0, 1), (10, 2), (10, 1)], &[false, false, true]),
         ("after it, it is new", &[(0, 1), (11, 1)], &[false, false]),

@@ -25,6 +25,12 @@ pub fn program() -> PathBuf {
 pub fn command(program: impl AsRef<Path>, args: &[&str]) -> Command {
     let mut command = Command::new(program.as_ref());
     command.args(args).current_dir(root());
+    // What cargo tells this program about itself. Build scripts below us watch some of it, and with it the whole stack would be
+    // compiled again whenever cargo is called by hand in between.
+    let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_this_package)) {
+        command.env_remove(name);
+    }
     command
 }
 

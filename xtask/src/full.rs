@@ -61,8 +61,8 @@ const LARGE: &[Large] = &[
     Large { seed: "3", dirt: "0.1", ..KILLS },
 ];
 
-/// Runs all of it, or one of `exact`, `loss`, `soak`; the pages are written only by a run of all that succeeds. With `--quick` sizes
-/// are small and nothing is written.
+/// Runs all of it, or one of `exact`, `loss`, `soak`. `docs/full.md` is written only by a run of all that succeeds, the measured part
+/// of `docs/metrics.md` by each that measures losses. With `--quick` sizes are small and nothing is written.
 pub fn run(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let only = args.iter().find(|arg| !arg.starts_with("--"));
@@ -88,12 +88,16 @@ pub fn run(args: &[String]) -> Result<()> {
     if wanted("soak") {
         page += &soak::run_up(&scratch, if quick { 45 } else { 180 })?;
     }
-    if quick || only.is_some() {
+    if quick {
         eprint!("{page}{}", lost.unwrap_or_default());
         return Ok(());
     }
     if let Some(lost) = lost {
         loss::write(&lost)?;
+    }
+    if only.is_some() {
+        eprint!("{page}");
+        return Ok(());
     }
     let path = root().join(OUTPUT);
     fs::write(&path, page).with_context(|| format!("can't write {}", path.display()))?;

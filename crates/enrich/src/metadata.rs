@@ -71,10 +71,7 @@ impl Catalogue {
     fn new(path: &Path, batch: RecordBatch) -> Result<Self, Error> {
         let ids = batch.column(0).as_string::<i32>();
         let mut row_of = HashMap::with_capacity(ids.len());
-        for (row, id) in ids.iter().enumerate() {
-            let Some(id) = id else {
-                return Err(invalid(path, Some(row), format!("has no {}", batch.schema().field(0).name())));
-            };
+        for (row, id) in ids.iter().flatten().enumerate() {
             if let Some(first) = row_of.insert(id.to_owned(), row as u32) {
                 let problem = format!("repeats the id `{id}` of row {}; keep one of them", first + 1);
                 return Err(invalid(path, Some(row), problem));
@@ -277,7 +274,11 @@ fn ids(path: &Path, batch: &RecordBatch, name: &str) -> Result<ArrayRef, Error> 
     }
     let text = converted(path, batch, name, &DataType::Utf8)?;
     let trimmed = text.as_string::<i32>().iter().map(|id| id.map(str::trim).filter(|id| !id.is_empty()));
-    Ok(Arc::new(trimmed.collect::<StringArray>()))
+    let trimmed: StringArray = trimmed.collect();
+    match (0..trimmed.len()).find(|&row| trimmed.is_null(row)) {
+        Some(row) => Err(invalid(path, Some(row), format!("has no {name}"))),
+        None => Ok(Arc::new(trimmed)),
+    }
 }
 
 /// A column as another kind; the first value that can't be so is named with its row.

@@ -1,7 +1,7 @@
 //! The JSON of a record, written by hand into the caller's buffer: the fields in the order that decodes fastest, numbers
 //! without a detour over floating point.
 
-use streamreel_event::EventType;
+use streamreel_event::{EventType, write_u64};
 
 use crate::audience::{Player, REGIONS, Stamp, Viewer};
 use crate::dice::mix;
@@ -37,7 +37,7 @@ impl Head {
         self.offset_min = REGIONS[viewer.region].offset_min;
         self.user.clear();
         self.user.push(b'u');
-        integer(seed, &mut self.user);
+        write_u64(seed, &mut self.user);
         self.user.push(b'-');
         padded::<6>(u64::from(viewer.number), &mut self.user);
 
@@ -89,7 +89,7 @@ pub(crate) fn event(head: &Head, player: &Player, item: &Item, index: u32, out: 
     out.extend_from_slice(&head.place);
     if player.sequence {
         out.extend_from_slice(b",\"sequence\":");
-        integer(u64::from(index), out);
+        write_u64(u64::from(index), out);
     }
     if player.event_id {
         out.extend_from_slice(b",\"event_id\":\"");
@@ -137,7 +137,7 @@ fn rate(quarters: u8) -> &'static [u8] {
 
 /// Milliseconds as seconds: `12`, `12.5`, `12.345`.
 pub(crate) fn seconds(ms: u32, out: &mut Vec<u8>) {
-    integer(u64::from(ms / 1_000), out);
+    write_u64(u64::from(ms / 1_000), out);
     let rest = ms % 1_000;
     if rest != 0 {
         out.push(b'.');
@@ -155,7 +155,7 @@ fn timestamp(ts_ms: i64, stamp: Stamp, offset_min: i32, out: &mut Vec<u8>) {
             if ts_ms < 0 {
                 out.push(b'-');
             }
-            integer(ts_ms.unsigned_abs(), out);
+            write_u64(ts_ms.unsigned_abs(), out);
         }
         Stamp::Utc => {
             out.push(b'"');
@@ -219,23 +219,9 @@ fn padded<const N: usize>(mut value: u64, out: &mut Vec<u8>) {
         value /= 10;
     }
     if value > 0 {
-        integer(value, out);
+        write_u64(value, out);
     }
     out.extend_from_slice(&digits);
-}
-
-fn integer(mut value: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 /// 16 hexadecimal digits.

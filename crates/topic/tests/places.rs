@@ -115,7 +115,7 @@ fn a_creation_that_was_cut_short_is_done_again() {
 
 #[test]
 fn many_may_create_it_at_once() {
-    for _ in 0..10 {
+    for _ in 0..50 {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("deep").join("log");
         let identities: Vec<String> = std::thread::scope(|scope| {

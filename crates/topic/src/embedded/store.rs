@@ -167,7 +167,9 @@ impl Place {
     /// Whether the file has nothing in it yet; refuses what is not ours.
     fn is_new(&self, connection: &Connection) -> Result<bool> {
         let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        // In one transaction: another process may be creating the log right now.
         let read = || -> rusqlite::Result<(i64, i64, i64)> {
+            let _snapshot = connection.unchecked_transaction()?;
             let objects = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
             Ok((pragma("application_id")?, pragma("user_version")?, objects))
         };

@@ -1,0 +1,1 @@
+//! The SQL endpoint: PostgreSQL's wire protocol, read-only, over the tables of the lake.

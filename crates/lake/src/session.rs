@@ -95,7 +95,8 @@ impl Lake {
         })
     }
 
-    fn partitions(&self) -> usize {
+    /// Into how many parts a session splits its work: the cores, unless the settings say otherwise.
+    pub fn partitions(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.settings().partitions.unwrap_or_else(cores).max(1)
     }

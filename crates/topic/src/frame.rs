@@ -46,10 +46,25 @@ pub(crate) struct FrameBuilder {
     header_names: Vec<i64>,
     header_codes: Vec<i64>,
     names: Vec<Box<str>>,
-    last_values: Vec<Span>,
+    last_values: Vec<LastValue>,
+    compressed: Vec<u8>,
+}
+
+/// The last value of a header name.
+#[derive(Clone, Copy)]
+struct LastValue {
+    /// In the builder.
+    kept: Span,
+    /// Where the batch that is being pushed has it; [`Span::NONE`] if it is of an earlier batch.
+    in_batch: Span,
 }
 
 impl FrameBuilder {
+    /// Says that the records pushed next are of another batch than those before.
+    pub(crate) fn begin_batch(&mut self) {
+        self.last_values.iter_mut().for_each(|last| last.in_batch = Span::NONE);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.timestamps_ms.is_empty()
     }
@@ -60,6 +75,7 @@ impl FrameBuilder {
         self.timestamps_ms.len() >= MAX_RECORDS || (!self.is_empty() && bytes + record_bytes > MAX_BYTES)
     }
 
+    /// Adds record `i` of a batch; between two batches comes [`FrameBuilder::begin_batch`].
     pub(crate) fn push(&mut self, records: &Records, i: usize) {
         let value = records.value(i);
         self.timestamps_ms.push(records.timestamp_ms(i));
@@ -76,15 +92,21 @@ impl FrameBuilder {
         self.header_counts.push(headers.len() as i64);
         for header in headers {
             let name = self.name(&records.names[usize::from(header.name)], usize::from(header.name));
-            let value = header.value.of(&records.bytes);
-            let last = self.last_values[name];
+            let last = &mut self.last_values[name];
             self.header_names.push(name as i64);
-            if !last.is_none() && last.of(&self.header_values) == value {
+            // A batch keeps equal values in a row once: the same place tells without looking.
+            if last.in_batch == header.value {
+                self.header_codes.push(0);
+                continue;
+            }
+            last.in_batch = header.value;
+            let value = header.value.of(&records.bytes);
+            if !last.kept.is_none() && last.kept.of(&self.header_values) == value {
                 self.header_codes.push(0);
                 continue;
             }
             self.header_codes.push(value.len() as i64 + 1);
-            self.last_values[name] = Span { start: self.header_values.len() as u32, len: value.len() as u32 };
+            last.kept = Span { start: self.header_values.len() as u32, len: value.len() as u32 };
             self.header_values.extend_from_slice(value);
         }
     }
@@ -114,11 +136,15 @@ impl FrameBuilder {
         for len in lens.into_iter().chain([columns]) {
             self.raw.extend_from_slice(&(len as u32).to_le_bytes());
         }
+        // Compressed bytes are few: what they may need at most is kept for the next frame.
+        self.compressed.clear();
+        self.compressed.reserve(zstd::zstd_safe::compress_bound(self.raw.len()));
+        compressor.compress_to_buffer(&self.raw, &mut self.compressed)?;
         let frame = Frame {
             records: lens[0] as u32,
             raw_bytes: self.raw.len() as u32,
             max_timestamp_ms: self.timestamps_ms.iter().copied().max().unwrap_or(i64::MIN),
-            data: compressor.compress(&self.raw)?,
+            data: self.compressed.as_slice().to_vec(),
         };
         self.clear();
         Ok(frame)
@@ -149,7 +175,7 @@ impl FrameBuilder {
         }
         self.names.iter().position(|known| &**known == name).unwrap_or_else(|| {
             self.names.push(name.into());
-            self.last_values.push(Span::NONE);
+            self.last_values.push(LastValue { kept: Span::NONE, in_batch: Span::NONE });
             self.names.len() - 1
         })
     }

@@ -3,35 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::sql::Origin;
+use super::state::State;
 use crate::checks::{DataTest, TestKind};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::report::{Failure, TestKind as ReportKind, TestReport, TestResult};
 use crate::yaml::{Kind, Node};
 
-/// Runs tests and reports on each, in the order given.
+/// Runs tests, several at a time, and reports on each, in the order given.
 ///
 /// # Errors
 /// A test whose SQL is not valid or could not run.
-pub(super) async fn run(project: &Project, session: &SessionContext, tests: &[&DataTest]) -> Result<Vec<TestReport>> {
-    let mut counted: BTreeMap<usize, u64> = BTreeMap::new();
+pub(super) async fn run(project: &Project, state: &State<'_>, tests: &[&DataTest]) -> Result<Vec<TestReport>> {
+    let session = state.session();
     let mut shared: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
     for (index, test) in tests.iter().enumerate() {
         if let Some((relation, condition)) = row_condition(project, test)? {
             shared.entry(relation).or_default().push((index, condition));
         }
     }
-    for (relation, members) in &shared {
+    let scans = shared.iter().map(|(relation, members)| async move {
         let counts = scan(project, session, tests, relation, members).await?;
-        counted.extend(members.iter().map(|(index, _)| *index).zip(counts));
-    }
-    let mut reports = Vec::with_capacity(tests.len());
-    for (index, test) in tests.iter().enumerate() {
-        reports.push(one(project, session, test, counted.get(&index).copied()).await?);
-    }
-    Ok(reports)
+        Ok::<_, Error>(members.iter().map(|(index, _)| *index).zip(counts))
+    });
+    let scans: Vec<_> = stream::iter(scans).buffered(state.width()).try_collect().await?;
+    let counted: BTreeMap<usize, u64> = scans.into_iter().flatten().collect();
+    let each = tests.iter().enumerate();
+    let each = each.map(|(index, test)| one(project, session, test, counted.get(&index).copied()));
+    stream::iter(each).buffered(state.width()).try_collect().await
 }
 
 async fn scan(

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use streamreel_lake::{CommitNote, Delete, TableId, TableSpec};
 
@@ -51,7 +53,7 @@ enum Decision {
 }
 
 /// Builds a model. Its table stands at a new version then, which nobody reads before it is published.
-pub(super) async fn build(project: &Project, state: &mut State<'_>, model: &Model, inputs: Inputs) -> Result<Built> {
+pub(super) async fn build(project: &Project, state: &State<'_>, model: &Model, inputs: Inputs) -> Result<Built> {
     let id = table_of(model)?;
     let full_sql = project.compile_model(model, None)?;
     let hash = definition(project, model, &full_sql)?;
@@ -91,7 +93,7 @@ fn definition(project: &Project, model: &Model, full_sql: &str) -> Result<String
     Ok(format!("{:032x}", hash.digest128()))
 }
 
-async fn decide(state: &mut State<'_>, model: &Model, id: &TableId, hash: &str, inputs: &Inputs) -> Result<Decision> {
+async fn decide(state: &State<'_>, model: &Model, id: &TableId, hash: &str, inputs: &Inputs) -> Result<Decision> {
     let Some(record) = state.published_record(id) else { return Ok(Decision::Full { redefined: true }) };
     if inputs.redefined || record.definition != hash {
         return Ok(Decision::Full { redefined: true });
@@ -125,7 +127,7 @@ fn partitions(model: &Model, spec: &TableSpec) -> Vec<String> {
     if by_day && spec.schema.index_of("view_date").is_ok() { vec!["view_date".to_owned()] } else { Vec::new() }
 }
 
-async fn full(state: &mut State<'_>, model: &Model, id: &TableId, sql: &str, redefined: bool) -> Result<Built> {
+async fn full(state: &State<'_>, model: &Model, id: &TableId, sql: &str, redefined: bool) -> Result<Built> {
     let at = Place::new(&model.file, 0);
     let origin = Origin { node: &model.name, at: &at };
     let frame = origin.plan(state.session(), sql).await?;
@@ -142,7 +144,7 @@ async fn full(state: &mut State<'_>, model: &Model, id: &TableId, sql: &str, red
 
 /// Replaces the changed groups; `None` when the table's columns are others than the query's.
 async fn incremental(
-    state: &mut State<'_>,
+    state: &State<'_>,
     model: &Model,
     id: &TableId,
     sql: &str,
@@ -151,8 +153,10 @@ async fn incremental(
     let at = Place::new(&model.file, 0);
     let origin = Origin { node: &model.name, at: &at };
     let keys = groups.keys(state.session(), &model.config.changed_by).await?;
+    let planning = state.planning().await;
     changes::register(state.session(), keys.clone())?;
     let frame = origin.plan(state.session(), sql).await?;
+    drop(planning);
     let schema = table_schema(frame.schema().as_arrow()).map_err(|detail| origin.refused(sql, detail))?;
     let Some(mut table) = state.table(id).await? else { return Ok(None) };
     let same = |(a, b): (&arrow_schema::FieldRef, &arrow_schema::FieldRef)| {
@@ -177,7 +181,7 @@ async fn incremental(
     Ok(Some(Built { action: Action::Incremental { groups: count }, redefined: false, written: rows, rows: 0 }))
 }
 
-/// Streams a query into files of a table.
+/// Streams a query into files of a table, on a task of its own.
 async fn write(
     origin: &Origin<'_>,
     sql: &str,
@@ -185,11 +189,26 @@ async fn write(
     mut writer: streamreel_lake::TableWriter,
     schema: &arrow_schema::SchemaRef,
 ) -> Result<streamreel_lake::Written> {
-    let mut rows = frame.execute_stream().await.map_err(|error| origin.failed(sql, &error))?;
-    while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|error| origin.failed(sql, &error))?;
-        let fitted = fit(&batch, schema).map_err(|error| origin.refused(sql, error.to_string()))?;
-        writer.write(fitted).await.map_err(Error::lake(format!("writing rows of {}", origin.node)))?;
-    }
-    writer.finish().await.map_err(Error::lake(format!("writing rows of {}", origin.node)))
+    let schema = Arc::clone(schema);
+    let writing = SpawnedTask::spawn(async move {
+        let mut rows = frame.execute_stream().await.map_err(Unwritten::Query)?;
+        while let Some(batch) = rows.next().await {
+            let fitted = fit(&batch.map_err(Unwritten::Query)?, &schema).map_err(Unwritten::Column)?;
+            writer.write(fitted).await.map_err(Unwritten::Lake)?;
+        }
+        writer.finish().await.map_err(Unwritten::Lake)
+    });
+    let outcome = writing.join_unwind().await.map_err(|error| origin.refused(sql, error.to_string()))?;
+    outcome.map_err(|error| match error {
+        Unwritten::Query(error) => origin.failed(sql, &error),
+        Unwritten::Column(error) => origin.refused(sql, error.to_string()),
+        Unwritten::Lake(error) => Error::lake(format!("writing rows of {}", origin.node))(error),
+    })
+}
+
+/// Why rows were not written.
+enum Unwritten {
+    Query(DataFusionError),
+    Column(arrow_schema::ArrowError),
+    Lake(streamreel_lake::Error),
 }

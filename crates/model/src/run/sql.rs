@@ -3,6 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{DataFrame, SessionContext};
 
@@ -38,9 +39,11 @@ impl Origin<'_> {
         session.sql(sql).await.map_err(|error| self.failed(sql, &error))
     }
 
-    /// All rows of a query that gives few.
+    /// All rows of a query that gives few; it runs on a task of its own.
     pub(super) async fn collect(&self, session: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>> {
-        self.plan(session, sql).await?.collect().await.map_err(|error| self.failed(sql, &error))
+        let frame = self.plan(session, sql).await?;
+        let rows = SpawnedTask::spawn(frame.collect()).join_unwind().await;
+        rows.map_err(|error| self.refused(sql, error.to_string()))?.map_err(|error| self.failed(sql, &error))
     }
 
     /// The numbers of a query that gives one row of them.

@@ -1,7 +1,7 @@
 //! What is published, what is being built, and the session that reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub(super) struct Record {
     pub(super) rows: u64,
 }
 
-/// The state of a run.
+/// The state of a run. Steps that run at the same time share it.
 pub(super) struct State<'a> {
     lake: &'a Lake,
     session: SessionContext,
@@ -37,14 +37,21 @@ pub(super) struct State<'a> {
     published: Option<Build>,
     /// Silver builds, oldest first.
     silver_builds: Vec<String>,
-    /// Versions that the session reads.
-    versions: BTreeMap<TableId, i64>,
     published_records: BTreeMap<TableId, Record>,
     published_digest: String,
-    records: BTreeMap<TableId, Record>,
-    /// Changed groups by the silver build before them.
-    changes: BTreeMap<String, Option<Arc<Groups>>>,
+    progress: Mutex<Progress>,
+    /// Changed groups by the silver build before them; locked while they are read, so that they are read once.
+    changes: tokio::sync::Mutex<BTreeMap<String, Option<Arc<Groups>>>>,
+    /// Held from putting a model's changed groups into the session until its query is planned.
+    planning: tokio::sync::Mutex<()>,
     build_id: String,
+}
+
+/// How far a run has come.
+struct Progress {
+    /// Versions that the session reads.
+    versions: BTreeMap<TableId, i64>,
+    records: BTreeMap<TableId, Record>,
 }
 
 impl<'a> State<'a> {
@@ -81,11 +88,11 @@ impl<'a> State<'a> {
             staged,
             published,
             silver_builds: Vec::new(),
-            versions,
             published_records,
             published_digest,
-            records,
-            changes: BTreeMap::new(),
+            progress: Mutex::new(Progress { versions, records }),
+            changes: tokio::sync::Mutex::default(),
+            planning: tokio::sync::Mutex::default(),
             build_id: uuid::Uuid::now_v7().to_string(),
         };
         state.silver_builds = state.read_silver_builds().await?;
@@ -115,6 +122,20 @@ impl<'a> State<'a> {
             && stored(project).filter(|model| selected.contains(&model.name)).all(current)
     }
 
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many steps run at the same time.
+    pub(super) fn width(&self) -> usize {
+        self.lake.partitions()
+    }
+
+    /// The right to put a model's changed groups into the session.
+    pub(super) async fn planning(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.planning.lock().await
+    }
+
     /// The session that reads what was built so far.
     pub(super) fn session(&self) -> &SessionContext {
         &self.session
@@ -127,12 +148,12 @@ impl<'a> State<'a> {
 
     /// What the published table was built from.
     pub(super) fn published_record(&self, id: &TableId) -> Option<Record> {
-        self.versions.get(id).and_then(|_| self.published_records.get(id)).cloned()
+        self.progress().versions.get(id).and_then(|_| self.published_records.get(id)).cloned()
     }
 
     /// Notes what a table was built from.
-    pub(super) fn record(&mut self, id: &TableId, record: Record) {
-        self.records.insert(id.clone(), record);
+    pub(super) fn record(&self, id: &TableId, record: Record) {
+        self.progress().records.insert(id.clone(), record);
     }
 
     /// Whether a model can be read without being built in this run.
@@ -141,7 +162,7 @@ impl<'a> State<'a> {
         let reads = crate::graph::reachable(&project.models, &model.name, true);
         let there = |model: &Model| {
             model.config.materialized == Materialized::Ephemeral
-                || table_of(model).is_ok_and(|id| self.versions.contains_key(&id))
+                || table_of(model).is_ok_and(|id| self.progress().versions.contains_key(&id))
         };
         match model.config.materialized {
             Materialized::Ephemeral => reads.iter().filter_map(|name| project.models.get(name)).all(there),
@@ -173,7 +194,7 @@ impl<'a> State<'a> {
         let same = |relation: &Relation| {
             let id: Option<TableId> = relation.to_string().parse().ok();
             id.is_some_and(|id| {
-                self.versions.get(&id).is_some_and(|version| published.version_of(&id) == Some(*version))
+                self.progress().versions.get(&id).is_some_and(|version| published.version_of(&id) == Some(*version))
             })
         };
         !tables.is_empty() && tables.iter().all(same)
@@ -193,15 +214,16 @@ impl<'a> State<'a> {
     }
 
     /// The groups that silver builds after `silver_build` touched; `None` when that build is not known any more.
-    pub(super) async fn changed_since(&mut self, silver_build: &str) -> Result<Option<Arc<Groups>>> {
-        if let Some(known) = self.changes.get(silver_build) {
+    pub(super) async fn changed_since(&self, silver_build: &str) -> Result<Option<Arc<Groups>>> {
+        let mut changes = self.changes.lock().await;
+        if let Some(known) = changes.get(silver_build) {
             return Ok(known.clone());
         }
         let groups = match self.silver_builds.iter().position(|id| id == silver_build) {
             None => None,
             Some(at) => Some(Arc::new(Groups::read(&self.session, &self.silver_builds[at + 1..]).await?)),
         };
-        self.changes.insert(silver_build.to_owned(), groups.clone());
+        changes.insert(silver_build.to_owned(), groups.clone());
         Ok(groups)
     }
 
@@ -220,7 +242,7 @@ impl<'a> State<'a> {
 
     /// Commits, and lets the session read the new version.
     pub(super) async fn commit(
-        &mut self,
+        &self,
         table: &mut Table,
         delete: Delete,
         written: Written,
@@ -230,22 +252,23 @@ impl<'a> State<'a> {
         let note = note.of_build(&self.build_id);
         let version = table.commit(delete, written, note).await.map_err(Error::lake(format!("committing {id}")))?;
         self.lake.register(&self.session, &id, Some(version)).await.map_err(Error::lake(format!("reading {id}")))?;
-        self.versions.insert(id, version);
+        self.progress().versions.insert(id, version);
         Ok(())
     }
 
     /// Rows of a table at the version that the session reads.
     pub(super) async fn rows(&self, id: &TableId) -> Result<u64> {
-        let Some(version) = self.versions.get(id) else { return Ok(0) };
-        let table = self.lake.open_table_at(id, *version).await.map_err(Error::lake(format!("opening {id}")))?;
+        let Some(version) = self.progress().versions.get(id).copied() else { return Ok(0) };
+        let table = self.lake.open_table_at(id, version).await.map_err(Error::lake(format!("opening {id}")))?;
         Ok(table.rows())
     }
 
     /// Gold tables that stand on an older silver than the one that is read.
     pub(super) fn stale(&self, project: &Project) -> Vec<String> {
+        let records = &self.progress().records;
         stored(project)
             .filter_map(|model| table_of(model).ok())
-            .filter(|id| self.records.get(id).is_none_or(|record| record.silver_build != self.staged.build_id))
+            .filter(|id| records.get(id).is_none_or(|record| record.silver_build != self.staged.build_id))
             .map(|id| id.to_string())
             .collect()
     }
@@ -253,14 +276,19 @@ impl<'a> State<'a> {
     /// Appends the row of `gold.builds` that makes everything visible at once; gives its build id.
     /// Only a `complete` run, with all tests, lets the next one take over what has not changed since.
     pub(super) async fn publish(&self, project: &Project, complete: bool, finished_at: i64) -> Result<String> {
-        let models: BTreeMap<String, &Record> =
-            self.records.iter().map(|(id, record)| (id.to_string(), record)).collect();
-        let rows: BTreeMap<String, u64> =
-            self.records.iter().map(|(id, record)| (id.to_string(), record.rows)).collect();
-        let build = Build {
+        let build = self.build(project, complete, finished_at);
+        self.lake.publish(&build).await.map_err(Error::lake("publishing the build"))?;
+        Ok(build.build_id)
+    }
+
+    fn build(&self, project: &Project, complete: bool, finished_at: i64) -> Build {
+        let Progress { versions, records } = &*self.progress();
+        let models: BTreeMap<String, &Record> = records.iter().map(|(id, record)| (id.to_string(), record)).collect();
+        let rows: BTreeMap<String, u64> = records.iter().map(|(id, record)| (id.to_string(), record.rows)).collect();
+        Build {
             build_id: self.build_id.clone(),
             finished_at,
-            versions: self.versions.clone(),
+            versions: versions.clone(),
             bronze_version: self.staged.bronze_version,
             offsets: self.staged.offsets.clone(),
             counts: json!({
@@ -270,9 +298,7 @@ impl<'a> State<'a> {
                 "models": models,
                 "project": complete.then(|| project.digest()),
             }),
-        };
-        self.lake.publish(&build).await.map_err(Error::lake("publishing the build"))?;
-        Ok(build.build_id)
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The steps of a run, as `dbt build` orders them: a model's unit tests, the model, then the data tests for which
-//! everything is there.
+//! everything is there. A model waits for what it reads and for the tests of that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,8 @@ pub(super) struct Step<'a> {
     /// The model it is about; `sources` for data tests of sources.
     pub(super) name: String,
     pub(super) work: Work<'a>,
+    /// The steps, all before this one, that are to be done first.
+    pub(super) after: Vec<usize>,
 }
 
 /// What a step does.
@@ -52,23 +54,38 @@ pub(super) fn plan<'a>(
             _ => {}
         }
     }
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step<'a>> = Vec::new();
     if !of_sources.is_empty() {
-        steps.push(Step { name: "sources".to_owned(), work: Work::DataTests(of_sources) });
+        steps.push(Step { name: "sources".to_owned(), work: Work::DataTests(of_sources), after: Vec::new() });
     }
     for (at, name) in project.order.iter().enumerate() {
         if selected.contains(name) {
+            let reads = crate::graph::reachable(&project.models, name, true);
+            let after: Vec<usize> = (0..steps.len()).filter(|&step| reads.contains(&steps[step].name)).collect();
             let tests: Vec<&UnitTest> = project.unit_tests.iter().filter(|test| test.model == *name).collect();
             if !tests.is_empty() {
-                steps.push(Step { name: name.clone(), work: Work::UnitTests(tests) });
+                steps.push(Step { name: name.clone(), work: Work::UnitTests(tests), after: after.clone() });
             }
             if project.models[name].config.materialized != Materialized::Ephemeral {
-                steps.push(Step { name: name.clone(), work: Work::Build });
+                let own = steps.len() - usize::from(steps.last().is_some_and(|step| step.name == *name));
+                let after = after.into_iter().chain(own..steps.len()).collect();
+                steps.push(Step { name: name.clone(), work: Work::Build, after });
             }
         }
         if let Some(tests) = due.remove(&at) {
-            steps.push(Step { name: name.clone(), work: Work::DataTests(tests) });
+            let about = |step: &Step<'_>| {
+                matches!(step.work, Work::Build) && tests.iter().any(|test| reads_model(project, test, &step.name))
+            };
+            let after = (0..steps.len()).filter(|&step| about(&steps[step])).collect();
+            steps.push(Step { name: name.clone(), work: Work::DataTests(tests), after });
         }
     }
     steps
+}
+
+/// Whether a data test reads a model, itself or through an ephemeral one.
+fn reads_model(project: &Project, test: &DataTest, name: &str) -> bool {
+    test.models
+        .iter()
+        .any(|model| model == name || crate::graph::reachable(&project.models, model, true).contains(name))
 }

@@ -92,6 +92,7 @@ impl EmbeddedProducer {
 
     fn append(&mut self, partition_id: i64, records: &Records) -> std::io::Result<()> {
         let builder = self.open.entry(partition_id).or_default();
+        builder.begin_batch();
         for i in 0..records.len() {
             if builder.is_full_for(records.record_bytes(i)) {
                 self.batch.frames.push(close(partition_id, builder, &mut self.compressor)?);

@@ -213,6 +213,15 @@ impl<'a> State<'a> {
         }
     }
 
+    /// The silver builds after the one that the published build was made from, if that one passed the tests of this very
+    /// project; `None` when they are not known.
+    pub(super) fn builds_since_published(&self, project: &Project) -> Option<&[String]> {
+        let published = self.published.as_ref().filter(|_| self.is_same_project(project))?;
+        let silver_build = published.counts.get("silver_build")?.as_str()?;
+        let at = self.silver_builds.iter().position(|id| id == silver_build)?;
+        Some(&self.silver_builds[at + 1..])
+    }
+
     /// The groups that silver builds after `silver_build` touched; `None` when that build is not known any more.
     pub(super) async fn changed_since(&self, silver_build: &str) -> Result<Option<Arc<Groups>>> {
         let mut changes = self.changes.lock().await;

@@ -125,6 +125,7 @@ impl Home {
                 KeepPayload::Rejected => process::KeepPayload::Rejected,
             },
             commit_interval: own.commit_interval,
+            topics_interval: own.topics_interval,
             commit_records: own.commit_records,
             ..process::Settings::default()
         }

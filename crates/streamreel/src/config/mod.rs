@@ -7,7 +7,7 @@ mod layers;
 mod settings;
 
 pub use layers::{Origin, Resolved, Sources, resolve};
-pub use settings::{KeepPayload, OpenPlay, Settings};
+pub use settings::{KeepPayload, Log, OpenPlay, Settings};
 
 /// The text of all defaults, as `streamreel config --defaults` prints it.
 pub const DEFAULTS: &str = include_str!("default.toml");

@@ -35,6 +35,8 @@ pub struct Log {
 pub struct Process {
     #[serde(with = "humantime_serde")]
     pub commit_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub topics_interval: Duration,
     pub commit_records: usize,
     #[serde(with = "humantime_serde")]
     pub dedupe_window: Duration,

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -51,12 +51,6 @@ pub(crate) struct Limits {
     pub(crate) header: Duration,
     /// How long a connection may stand still.
     pub(crate) still: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { connections: 512, header: Duration::from_secs(20), still: Duration::from_secs(60) }
-    }
 }
 
 /// Takes connections until it is cancelled; then ends them.
@@ -107,13 +101,13 @@ async fn converse(
     let state = Arc::clone(&admitted.state);
     let io = TokioIo::new(Watched { stream, state: Arc::clone(&state) });
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
-        let busy = Busy::new(&state);
+        let (open, working) = (Held::new(&state, |state| &state.open), Held::new(&state, |state| &state.working));
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().oneshot(request.map(Body::new));
         async move {
-            let answer = answer.await;
-            drop(busy);
-            answer.map_err(|never: Infallible| never)
+            let answer: Result<_, Infallible> = answer.await;
+            drop(working);
+            answer.map(|answer| answer.map(|body| Answering { body, _open: open }))
         }
     });
     let mut builder = http1::Builder::new();
@@ -139,8 +133,10 @@ struct State {
     begun: Instant,
     /// When the last byte went either way, milliseconds after `begun`.
     moved_ms: AtomicU64,
-    /// Requests being worked on, until their answers begin.
-    requests: AtomicU32,
+    /// Requests that are not answered to their end.
+    open: AtomicU32,
+    /// Those of them whose answer has not begun.
+    working: AtomicU32,
     close: CancellationToken,
 }
 
@@ -149,27 +145,64 @@ impl State {
         self.moved_ms.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// For how long nothing has moved and nothing is worked on.
-    fn still_for(&self) -> Option<Duration> {
-        let moved = self.begun + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed));
-        (self.requests.load(Ordering::Relaxed) == 0).then(|| moved.elapsed())
+    fn still_for(&self) -> Duration {
+        (self.begun + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))).elapsed()
+    }
+
+    /// Whether it waits for a request.
+    fn is_idle(&self) -> bool {
+        self.open.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether only the client can make it move.
+    fn is_up_to_client(&self) -> bool {
+        self.working.load(Ordering::Relaxed) == 0
     }
 }
 
-/// A request that is being worked on.
-struct Busy(Arc<State>);
+/// One more of a count, as long as it lives.
+struct Held {
+    state: Arc<State>,
+    count: fn(&State) -> &AtomicU32,
+}
 
-impl Busy {
-    fn new(state: &Arc<State>) -> Self {
-        state.requests.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(state))
+impl Held {
+    fn new(state: &Arc<State>, count: fn(&State) -> &AtomicU32) -> Self {
+        count(state).fetch_add(1, Ordering::Relaxed);
+        Self { state: Arc::clone(state), count }
     }
 }
 
-impl Drop for Busy {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
-        self.0.moved();
+        self.state.moved();
+        (self.count)(&self.state).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The body of an answer on its way.
+struct Answering {
+    body: Body,
+    _open: Held,
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -213,7 +246,8 @@ impl Open {
         let state = Arc::new(State {
             begun: Instant::now(),
             moved_ms: AtomicU64::new(0),
-            requests: AtomicU32::new(0),
+            open: AtomicU32::new(0),
+            working: AtomicU32::new(0),
             close: CancellationToken::new(),
         });
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -224,11 +258,12 @@ impl Open {
         Some(Admitted { state, number, open: self.clone() })
     }
 
-    /// Closes the connection that has stood still longest; false: none stands still.
+    /// Closes the connection that has waited longest for a request; false: none waits.
     fn close_idlest(&self) -> bool {
         let mut connections = self.lock();
-        let still = connections.iter().filter_map(|(number, state)| Some((state.still_for()?, *number)));
-        let Some((_, number)) = still.max() else { return false };
+        let idle = connections.iter().filter(|(_, state)| state.is_idle());
+        let idlest = idle.map(|(number, state)| (state.still_for(), *number)).max();
+        let Some((_, number)) = idlest else { return false };
         if let Some(state) = connections.remove(&number) {
             state.close.cancel();
         }
@@ -238,7 +273,7 @@ impl Open {
     /// Closes those that have stood still for too long.
     fn close_still(&self) {
         let connections = self.lock();
-        let still = connections.values().filter(|state| state.still_for().is_some_and(|for_| for_ > self.limits.still));
+        let still = connections.values().filter(|state| state.is_up_to_client() && state.still_for() > self.limits.still);
         still.for_each(|state| state.close.cancel());
     }
 }

@@ -59,3 +59,9 @@ impl IntoResponse for Refusal {
         response
     }
 }
+
+/// The answer to a method that a path does not have.
+pub(crate) async fn wrong_method() -> Refusal {
+    let detail = "this path is there, but not for that method; the header Allow names those that it has";
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
@@ -21,7 +22,7 @@ use crate::connections::{self, Limits};
 use crate::health::{self, Health};
 use crate::live::{self, Facts, Live};
 use crate::observe;
-use crate::refusal::Refusal;
+use crate::refusal::{self, Refusal};
 
 /// What topics, headers and reasons are called.
 #[derive(Debug, Clone, Copy)]
@@ -57,10 +58,29 @@ pub struct Settings {
     pub allow_remote: bool,
     /// Connections at a time.
     pub max_connections: usize,
+    /// How long the headers of a request may take, and the wait for the next request.
+    pub header_timeout: Duration,
+    /// How long a connection may stand still while nothing is worked on for it.
+    pub still_timeout: Duration,
     /// With these, events are taken.
     pub collector: Option<collector::Settings>,
     /// Microseconds since 1970, UTC.
     pub clock: fn() -> i64,
+}
+
+impl Settings {
+    /// A server at this address that takes no events.
+    pub fn new(addr: SocketAddr, clock: fn() -> i64) -> Self {
+        Self {
+            addr,
+            allow_remote: false,
+            max_connections: 512,
+            header_timeout: Duration::from_secs(20),
+            still_timeout: Duration::from_secs(60),
+            collector: None,
+            clock,
+        }
+    }
 }
 
 /// Why a server can't start.
@@ -124,7 +144,11 @@ impl Server {
     pub async fn bind(sources: Sources, settings: Settings) -> Result<Self, ServeError> {
         let listener = listen(&settings).await?;
         let addr = listener.local_addr().map_err(|source| ServeError::Listen { addr: settings.addr, source })?;
-        let limits = Limits { connections: settings.max_connections, ..Limits::default() };
+        let limits = Limits {
+            connections: settings.max_connections,
+            header: settings.header_timeout,
+            still: settings.still_timeout,
+        };
         observe::metrics();
         let cancelled = CancellationToken::new();
         let cancel = cancelled.clone().drop_guard();
@@ -201,7 +225,7 @@ fn around(router: Router) -> Router {
     let no_sniffing = HeaderValue::from_static("nosniff");
     router
         .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(refusal::wrong_method)
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, no_sniffing))
         .layer(middleware::from_fn(observe::request))
@@ -212,14 +236,9 @@ async fn not_found(uri: Uri) -> Response {
     Refusal::new(StatusCode::NOT_FOUND, detail).into_response()
 }
 
-async fn wrong_method() -> Response {
-    let detail = "this path is there, but not for that method; the header Allow names those that it has";
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
-}
-
 /// Histograms collect what comes between two scrapes; somebody has to sum it up when nobody scrapes.
 async fn upkeep_of_metrics() {
-    const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+    const EVERY: Duration = Duration::from_secs(5);
     loop {
         tokio::time::sleep(EVERY).await;
         observe::metrics().run_upkeep();

@@ -33,7 +33,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, wrong_method};
 use crate::server::Names;
 use access::Access;
 use commit::Committer;
@@ -140,7 +140,9 @@ pub(crate) fn router(collector: Option<Arc<Collector>>) -> (Router, OpenApi) {
     };
     let cors = collector.access.cors();
     let router = OpenApiRouter::new().routes(routes!(collect)).routes(routes!(schema::show));
-    router.with_state(collector).layer(cors).split_for_parts()
+    let (router, description) = router.with_state(collector).split_for_parts();
+    // Whatever answers must stand before the layer, or a browser's question whether it may send finds a wrong method.
+    (router.method_not_allowed_fallback(wrong_method).layer(cors), description)
 }
 
 /// Stores events; answers when they are on the disk.

@@ -47,8 +47,6 @@ pub(crate) struct Second {
 #[derive(Debug)]
 pub(crate) struct Window {
     seconds: VecDeque<Second>,
-    /// The second in which it began: a part of one, of which no rate is taken.
-    begun: i64,
     total: Counts,
 }
 
@@ -56,7 +54,7 @@ impl Window {
     /// A window that begins in this second.
     pub(crate) fn new(now_s: i64) -> Self {
         let seconds = VecDeque::from([Second { at: now_s, counts: Counts::default() }]);
-        Self { seconds, begun: now_s, total: Counts::default() }
+        Self { seconds, total: Counts::default() }
     }
 
     /// Moves on to this second. A clock that runs back stays where it was.
@@ -89,13 +87,12 @@ impl Window {
 
     /// Means a second: received, clean, rejected, duplicate.
     pub(crate) fn rates(&self) -> [f64; 4] {
-        let whole = self.seconds.iter().rev().skip(1).filter(|second| second.at > self.begun);
-        let (mut sum, mut seconds) = (Counts::default(), 0);
-        for second in whole.take(RATE_SECONDS) {
+        let (mut sum, mut seconds) = (Counts::default(), 0_u32);
+        for second in self.seconds.iter().rev().skip(1).take(RATE_SECONDS) {
             sum.add(&second.counts);
             seconds += 1;
         }
-        let mean = |count: u64| if seconds == 0 { 0.0 } else { count as f64 / f64::from(seconds) };
+        let mean = |count: u64| count as f64 / f64::from(seconds.max(1));
         [mean(sum.received), mean(sum.clean), mean(sum.rejected), mean(sum.duplicate)]
     }
 
@@ -115,18 +112,18 @@ mod tests {
     #[test]
     fn rates_are_of_whole_seconds() {
         let mut window = Window::new(100);
-        window.add(&received(999));
-        assert_eq!(window.rates()[0], 0.0, "the first second is no whole one");
-        window.roll(101);
         window.add(&received(10));
         assert_eq!(window.rates()[0], 0.0, "the running second is no whole one");
-        window.roll(102);
+        window.roll(101);
+        window.add(&received(99));
         assert_eq!(window.rates()[0], 10.0);
         window.roll(103);
-        assert_eq!(window.rates()[0], 5.0, "a second without records counts");
-        window.roll(111);
-        assert_eq!(window.rates()[0], 0.0, "what is older than five seconds is past");
-        assert_eq!(window.total().received, 1009);
+        assert_eq!(window.rates()[0], 109.0 / 3.0, "a second without records counts");
+        window.roll(105);
+        assert_eq!(window.rates()[0], 109.0 / 5.0);
+        window.roll(106);
+        assert_eq!(window.rates()[0], 99.0 / 5.0, "what is older than five seconds is past");
+        assert_eq!(window.total().received, 109);
     }
 
     #[test]

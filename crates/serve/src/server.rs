@@ -159,6 +159,14 @@ impl Server {
         Ok(Self { listener, addr, router, limits, threads, cancelled, _cancel: cancel })
     }
 
+    /// Whether [`Server::bind`] would get the address, for who wants to know long before.
+    ///
+    /// # Errors
+    /// If it would not.
+    pub async fn check(settings: &Settings) -> Result<(), ServeError> {
+        listen(settings).await.map(drop)
+    }
+
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr

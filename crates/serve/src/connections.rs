@@ -1,7 +1,8 @@
 //! Connections: taken, bounded, watched, ended.
 //!
-//! There are at most so many at a time. When all are taken, the one that has been idle longest makes room for a new one: a
-//! thousand clients that say nothing keep nobody out. Only when every single one is being answered is a new one refused (503).
+//! There are at most so many at a time. When all are taken, the one that has been idle longest makes room for a new one, or else the
+//! one whose client has not taken any of its answer for longest: a thousand clients that say nothing, or do not listen, keep nobody
+//! out. Only when every single one is being answered is a new one refused (503).
 //!
 //! A client has a limited time for its headers, and one whose connection moves no byte for a minute, while no request of it is
 //! being worked on, loses it: that ends idle ones, and those that have stopped reading an answer.
@@ -34,6 +35,8 @@ use crate::observe;
 const GRACE: Duration = Duration::from_millis(1_500);
 /// After an error of the system (too many open files), the next connection is taken so much later.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
+/// Whoever takes nothing of an answer for so long does not listen.
+const DEAF: Duration = Duration::from_secs(2);
 /// How often connections that have stopped moving are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 /// All headers of a request together, in bytes; more is answered with 431.
@@ -258,12 +261,13 @@ impl Open {
         Some(Admitted { state, number, open: self.clone() })
     }
 
-    /// Closes the connection that has waited longest for a request; false: none waits.
+    /// Closes the connection that has waited longest for a request, or else for its client; false: none does.
     fn close_idlest(&self) -> bool {
         let mut connections = self.lock();
-        let idle = connections.iter().filter(|(_, state)| state.is_idle());
-        let idlest = idle.map(|(number, state)| (state.still_for(), *number)).max();
-        let Some((_, number)) = idlest else { return false };
+        let waits = |state: &State| state.is_idle() || (state.is_up_to_client() && state.still_for() > DEAF);
+        let waiting = connections.iter().filter(|(_, state)| waits(state));
+        let idlest = waiting.map(|(number, state)| (state.is_idle(), state.still_for(), *number)).max();
+        let Some((.., number)) = idlest else { return false };
         if let Some(state) = connections.remove(&number) {
             state.close.cancel();
         }

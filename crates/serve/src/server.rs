@@ -115,6 +115,9 @@ pub enum ServeError {
     /// A collector without a log.
     #[error("there is no log that a collector could write to")]
     NoLog,
+    /// No thread to be had.
+    #[error("a thread for the live numbers can't be started: {0}")]
+    Thread(std::io::Error),
     /// The log can't be read.
     #[error("the live numbers can't read the log: {0}")]
     Log(#[from] streamreel_topic::Error),

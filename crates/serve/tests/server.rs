@@ -194,6 +194,21 @@ fn when_all_connections_are_being_answered_others_are_refused() {
 }
 
 #[test]
+fn clients_that_do_not_listen_keep_nobody_out() {
+    let place = Place::new();
+    let server = place.serve(|settings| settings.max_connections = 10);
+    let mut deaf: Vec<Client> = (0..10).map(|_| server.client()).collect();
+    // So many answers that the system can't keep them all for a client that reads none.
+    let requests = b"GET /metrics HTTP/1.1\r\nhost: t\r\n\r\n".repeat(5_000);
+    for client in &mut deaf {
+        client.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        client.send(&requests);
+    }
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(server.client().get("/healthz").status, 200);
+}
+
+#[test]
 fn it_stops_within_two_seconds_whoever_is_connected() {
     let place = Place::new();
     let server = place.collect(|_| ());

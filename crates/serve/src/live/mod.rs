@@ -36,7 +36,7 @@ use utoipa_axum::routes;
 
 use crate::observe;
 use crate::refusal::Refusal;
-use crate::server::Names;
+use crate::server::{Names, ServeError};
 use lag::{ToClean, ToLake};
 use lake::{LakeState, Watcher};
 pub use snapshot::AuditState;
@@ -102,11 +102,11 @@ impl Live {
     /// Starts following, from the ends that the topics have now, until it is cancelled. Blocks for a moment; inside a runtime.
     ///
     /// # Errors
-    /// When the log can't be read.
+    /// When the log can't be read, or there is no thread to be had.
     pub(crate) fn start(
         sources: Sources,
         cancelled: &CancellationToken,
-    ) -> Result<(Self, JoinHandle<()>), streamreel_topic::Error> {
+    ) -> Result<(Self, JoinHandle<()>), ServeError> {
         let names = sources.names;
         let identity = sources.log.as_ref().map(|log| log.identity(names.topics.received)).transpose()?;
         let (watcher, lake) = Watcher::new(sources.lake, identity, names);
@@ -132,8 +132,7 @@ impl Live {
         let (publish, newest) = watch::channel(follower.snapshot(now_us));
         let cancelled = cancelled.clone();
         let thread = std::thread::Builder::new().name("live".to_owned());
-        // Without threads there is no server either: the runtime has started several by now.
-        let thread = thread.spawn(move || follower.run(&publish, seen, &cancelled)).expect("a thread can be started");
+        let thread = thread.spawn(move || follower.run(&publish, seen, &cancelled)).map_err(ServeError::Thread)?;
         Ok((Self { newest, clients }, thread))
     }
 }

@@ -120,7 +120,9 @@ fn sockets(criterion: &mut Criterion) {
         ("array with gzip", request("application/json", "content-encoding: gzip\r\n", &zipped)),
     ];
     for (name, request) in &requests {
-        group.bench_function(*name, |bencher| bencher.iter_custom(|requests| collect(addr, black_box(request), requests)));
+        group.bench_function(*name, |bencher| {
+            bencher.iter_custom(|requests| collect(addr, black_box(request), requests))
+        });
     }
     group.finish();
     stop.cancel();

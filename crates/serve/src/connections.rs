@@ -43,7 +43,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const HEADER_BYTES: usize = 64 << 10;
 /// Headers of a request.
 const HEADERS: usize = 100;
-const REFUSED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const REFUSED: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// What clients may take.
 #[derive(Debug, Clone, Copy)]
@@ -277,7 +278,8 @@ impl Open {
     /// Closes those that have stood still for too long.
     fn close_still(&self) {
         let connections = self.lock();
-        let still = connections.values().filter(|state| state.is_up_to_client() && state.still_for() > self.limits.still);
+        let still =
+            connections.values().filter(|state| state.is_up_to_client() && state.still_for() > self.limits.still);
         still.for_each(|state| state.close.cancel());
     }
 }

@@ -56,7 +56,8 @@ static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 /// Collects metrics from now on, for the whole program.
 pub(crate) fn metrics() -> &'static PrometheusHandle {
     RECORDER.get_or_init(|| {
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS_S);
+        let builder =
+            PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS_S);
         let recorder = builder.expect("the bounds are not empty").build_recorder();
         let handle = recorder.handle();
         // If somebody else collects in this program, theirs stays and ours remains empty.
@@ -68,7 +69,11 @@ pub(crate) fn metrics() -> &'static PrometheusHandle {
 }
 
 fn describe() {
-    describe_counter!(RECORDS, Unit::Count, "Records that the processor has decided on, by outcome, since this program started");
+    describe_counter!(
+        RECORDS,
+        Unit::Count,
+        "Records that the processor has decided on, by outcome, since this program started"
+    );
     describe_counter!(RECEIVED_RECORDS, Unit::Count, "Records that came into the topic since this program started");
     describe_gauge!(UNPROCESSED_RECORDS, Unit::Count, "Records received and not yet cleaned");
     describe_gauge!(VIEWERS, Unit::Count, "Users whose newest event within 60 s neither pauses nor ends");
@@ -118,9 +123,8 @@ pub(crate) async fn request(mut request: Request, next: Next) -> Response {
 /// The client's own id, if it sent one that fits into a line, or a new one.
 fn request_id(request: &Request) -> HeaderValue {
     let given = request.headers().get(&REQUEST_ID);
-    let is_good = |id: &&HeaderValue| {
-        !id.is_empty() && id.len() <= LONGEST_ID && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    };
+    let is_good =
+        |id: &&HeaderValue| !id.is_empty() && id.len() <= LONGEST_ID && id.as_bytes().iter().all(u8::is_ascii_graphic);
     let new = || HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).expect("a UUID is hexadecimal");
     given.filter(is_good).cloned().unwrap_or_else(new)
 }

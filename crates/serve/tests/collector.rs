@@ -341,7 +341,11 @@ fn a_log_that_fails_is_said_and_used_again_when_it_works() {
         assert!(answer.problem().contains(expected), "{}", answer.text());
         assert_eq!(place.count(), stored);
     }
-    assert_eq!(client.post(events(5, 0).as_bytes()).json()["accepted"], 5, "it was stored, only the log's answer was lost");
+    assert_eq!(
+        client.post(events(5, 0).as_bytes()).json()["accepted"],
+        5,
+        "it was stored, only the log's answer was lost"
+    );
     assert_eq!(client.post(events(5, 5).as_bytes()).json()["accepted"], 5);
     assert_eq!(place.count(), 10);
 }

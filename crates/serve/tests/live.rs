@@ -141,8 +141,12 @@ fn titles_and_audits_come_from_elsewhere() {
     place.process();
     let mut follower = Follower::new(server.addr);
     let (snapshot, _) = follower.until("both are seen", |snapshot| snapshot["viewers_now"] == 2);
-    assert_eq!((&snapshot["videos"][0]["title"], &snapshot["videos"][1]["title"]), (&"The \"First\"".into(), &Value::Null));
-    let audit = serde_json::json!({ "holds": false, "equations": 40, "failed": 1, "checked_at": "2026-01-05T00:00:00.000Z" });
+    assert_eq!(
+        (&snapshot["videos"][0]["title"], &snapshot["videos"][1]["title"]),
+        (&"The \"First\"".into(), &Value::Null)
+    );
+    let audit =
+        serde_json::json!({ "holds": false, "equations": 40, "failed": 1, "checked_at": "2026-01-05T00:00:00.000Z" });
     assert_eq!(snapshot["audit"], audit);
 }
 

@@ -58,7 +58,10 @@ fn metrics_have_names_units_and_help() {
         "streamreel_http_request_duration_seconds",
         "streamreel_http_connections",
     ] {
-        assert!(text.contains(&format!("# HELP {name} ")) && text.contains(&format!("# TYPE {name} ")), "{name}: {text}");
+        assert!(
+            text.contains(&format!("# HELP {name} ")) && text.contains(&format!("# TYPE {name} ")),
+            "{name}: {text}"
+        );
     }
     assert!(value(&text, "streamreel_collected_records_total") >= Some(7.0), "{text}");
     let posted = "streamreel_http_requests_total{route=\"/v1/events\",method=\"POST\",status=\"200\"}";

@@ -59,8 +59,10 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Simulate, process, build, audit, and draw the four answers.
-    #[command(after_help = "Examples:\n  streamreel demo\n  streamreel demo --serve                     and then look at it: http://127.0.0.1:8080\n  \
-        streamreel demo --events 200000 --seed 7\n  streamreel --home /tmp/try demo --json\n\nIt begins anew in a home that it made itself, and refuses any other that holds data.")]
+    #[command(
+        after_help = "Examples:\n  streamreel demo\n  streamreel demo --serve                     and then look at it: http://127.0.0.1:8080\n  \
+        streamreel demo --events 200000 --seed 7\n  streamreel --home /tmp/try demo --json\n\nIt begins anew in a home that it made itself, and refuses any other that holds data."
+    )]
     #[command(mut_args(|arg| match arg.get_id().as_str() {
         "http" | "sql" | "log_format" => arg.requires("serve"),
         _ => arg,

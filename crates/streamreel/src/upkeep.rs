@@ -161,8 +161,7 @@ mod tests {
 
     /// Lets go of everything that nobody needs; gives how many records each topic keeps.
     fn kept(lake: &Lake, log: &EmbeddedLog) -> BTreeMap<String, u64> {
-        let settings =
-            config::Log { partitions: 2, retention: Duration::ZERO, retention_size: bytesize::ByteSize(0) };
+        let settings = config::Log { partitions: 2, retention: Duration::ZERO, retention_size: bytesize::ByteSize(0) };
         runtime().unwrap().block_on(retain(&settings, lake, log)).unwrap();
         log.topics().unwrap().into_iter().map(|topic| (topic.records(), topic.name)).map(|(n, t)| (t, n)).collect()
     }

@@ -33,7 +33,8 @@ impl Serving {
         let mut before = Vec::new();
         let addr = loop {
             let line = said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no address in {before:?}"));
-            let url = line.split("http://").nth(1).and_then(|url| url.split(['/', '\\', '"', ' ']).next()?.parse().ok());
+            let url =
+                line.split("http://").nth(1).and_then(|url| url.split(['/', '\\', '"', ' ']).next()?.parse().ok());
             before.push(line);
             if let Some(addr) = url {
                 break addr;
@@ -46,7 +47,8 @@ impl Serving {
         let mut stream = TcpStream::connect(self.addr).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket has options");
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
         stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("answered");
@@ -108,7 +110,9 @@ impl Follower {
 #[allow(clippy::disallowed_methods, reason = "a test has no other clock")]
 fn event(user: &str, id: u64) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
-    format!(r#"{{"user_id":"{user}","video_id":"v1","event_type":"play","timestamp":{now},"position_s":0,"event_id":"{id}"}}"#)
+    format!(
+        r#"{{"user_id":"{user}","video_id":"v1","event_type":"play","timestamp":{now},"position_s":0,"event_id":"{id}"}}"#
+    )
 }
 
 fn built() -> Home {
@@ -176,7 +180,8 @@ fn what_was_accepted_survives_a_kill() {
     let mut serving = Serving::start(&home, &args(&["serve", "--collect"]));
     let (addr, id) = (serving.addr, serving.child.id().to_string());
     let (accepted, sent) = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS).map(|client| scope.spawn(move || send_until_it_dies(addr, client))).collect();
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|client| scope.spawn(move || send_until_it_dies(addr, client))).collect();
         std::thread::sleep(Duration::from_millis(600));
         std::process::Command::new("kill").args(["-KILL", &id]).status().expect("kill runs");
         let ends = clients.into_iter().map(|client| client.join().expect("a client ends"));
@@ -284,7 +289,8 @@ fn wrong_use_of_what_serves() {
 fn secrets_are_not_shown() {
     let home = Home::new();
     let mut command = home.command(&["config"]);
-    let output = command.env("STREAMREEL_COLLECTOR_TOKENS", "hush,hush2").env("STREAMREEL_SQL_PASSWORD", "hush3").output();
+    let output =
+        command.env("STREAMREEL_COLLECTOR_TOKENS", "hush,hush2").env("STREAMREEL_SQL_PASSWORD", "hush3").output();
     let shown = text(&output.expect("it runs").stdout);
     assert!(shown.contains("tokens = \"(secret)\"") && shown.contains("password = \"(secret)\""), "{shown}");
     assert!(!shown.contains("hush"), "{shown}");

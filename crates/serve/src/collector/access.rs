@@ -88,7 +88,8 @@ impl Access {
 fn parse_origin(text: &str) -> Result<HeaderValue, ConfigError> {
     let bad = || ConfigError::Origin { origin: text.to_owned() };
     let host = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme)).ok_or_else(bad)?;
-    if host.is_empty() || host.bytes().any(|byte| byte == b'/' || byte.is_ascii_uppercase() || !byte.is_ascii_graphic()) {
+    if host.is_empty() || host.bytes().any(|byte| byte == b'/' || byte.is_ascii_uppercase() || !byte.is_ascii_graphic())
+    {
         return Err(bad());
     }
     HeaderValue::from_str(text).map_err(|_| bad())

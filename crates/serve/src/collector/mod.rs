@@ -66,7 +66,9 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// An origin that no browser sends.
-    #[error("{origin:?} is no origin: a scheme, a host and perhaps a port, in lower case, as https://example.com; or *")]
+    #[error(
+        "{origin:?} is no origin: a scheme, a host and perhaps a port, in lower case, as https://example.com; or *"
+    )]
     Origin {
         /// As given.
         origin: String,

@@ -25,9 +25,7 @@ fn schema() -> Value {
         })
     };
     let text = |what: &str| json!({ "description": what, "type": ["string", "null"], "maxLength": 128 });
-    let position = |what: &str| {
-        json!({ "description": what, "type": ["number", "null"], "minimum": 0, "exclusiveMaximum": 1_000_000 })
-    };
+    let position = |what: &str| json!({ "description": what, "type": ["number", "null"], "minimum": 0, "exclusiveMaximum": 1_000_000 });
     let mut properties = Map::new();
     let mut add = |name: &str, schema: Value| properties.insert(name.to_owned(), schema);
     add("user_id", id("The viewer"));
@@ -38,27 +36,42 @@ fn schema() -> Value {
     add("position_s", position("Where the playhead is, in content seconds; null: unknown."));
     add("seek_from_s", position("Where a seek left, in content seconds."));
     add("seek_to_s", position("Where a seek landed, in content seconds. Without it, position_s."));
-    add("rate", json!({
-        "description": "The playback rate from here on; missing: unchanged.",
-        "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 16,
-    }));
-    add("duration_s", json!({
-        "description": "How long the video is, as the player knows it, in seconds. A bad value becomes null.",
-        "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1_000_000,
-    }));
-    add("region", json!({
-        "description": "ISO 3166-1 alpha-2 or ISO 3166-2. A bad value becomes null.",
-        "type": ["string", "null"], "pattern": "^[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?$",
-    }));
+    add(
+        "rate",
+        json!({
+            "description": "The playback rate from here on; missing: unchanged.",
+            "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 16,
+        }),
+    );
+    add(
+        "duration_s",
+        json!({
+            "description": "How long the video is, as the player knows it, in seconds. A bad value becomes null.",
+            "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1_000_000,
+        }),
+    );
+    add(
+        "region",
+        json!({
+            "description": "ISO 3166-1 alpha-2 or ISO 3166-2. A bad value becomes null.",
+            "type": ["string", "null"], "pattern": "^[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?$",
+        }),
+    );
     add("device", json!({ "description": "The device. A bad value becomes null.", "type": ["string", "null"] }));
-    add("sequence", json!({
-        "description": "The player's own count of its events. A bad value becomes null.",
-        "type": ["integer", "null"], "minimum": 0, "maximum": i64::MAX,
-    }));
-    add("event_id", json!({
-        "description": "Unique for a viewer; a copy has the same. Missing: a hash of the other fields.",
-        "type": ["string", "null"], "minLength": 1, "maxLength": 128,
-    }));
+    add(
+        "sequence",
+        json!({
+            "description": "The player's own count of its events. A bad value becomes null.",
+            "type": ["integer", "null"], "minimum": 0, "maximum": i64::MAX,
+        }),
+    );
+    add(
+        "event_id",
+        json!({
+            "description": "Unique for a viewer; a copy has the same. Missing: a hash of the other fields.",
+            "type": ["string", "null"], "minLength": 1, "maxLength": 128,
+        }),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Player event",

@@ -103,10 +103,7 @@ impl Live {
     ///
     /// # Errors
     /// When the log can't be read, or there is no thread to be had.
-    pub(crate) fn start(
-        sources: Sources,
-        cancelled: &CancellationToken,
-    ) -> Result<(Self, JoinHandle<()>), ServeError> {
+    pub(crate) fn start(sources: Sources, cancelled: &CancellationToken) -> Result<(Self, JoinHandle<()>), ServeError> {
         let names = sources.names;
         let identity = sources.log.as_ref().map(|log| log.identity(names.topics.received)).transpose()?;
         let (watcher, lake) = Watcher::new(sources.lake, identity, names);
@@ -207,11 +204,8 @@ impl Follower {
         self.to_lake.cleaned(found.cleaned, now_us);
         (self.unprocessed, self.received) = (found.unprocessed, found.received);
         metrics::counter!(observe::RECEIVED_RECORDS).increment(found.counts.received);
-        let outcomes = [
-            ("clean", found.counts.clean),
-            ("rejected", found.counts.rejected),
-            ("duplicate", found.counts.duplicate),
-        ];
+        let outcomes =
+            [("clean", found.counts.clean), ("rejected", found.counts.rejected), ("duplicate", found.counts.duplicate)];
         for (outcome, count) in outcomes {
             metrics::counter!(observe::RECORDS, "outcome" => outcome).increment(count);
         }
@@ -302,7 +296,8 @@ async fn follow(State(live): State<Live>) -> Result<Response, Refusal> {
     /// How soon a client comes back when the stream breaks off.
     const BEGINNING: &[u8] = b"retry: 1000\n\n";
     let client = Arc::clone(&live.clients).try_acquire_owned().map_err(|_| {
-        let detail = format!("{MOST_CLIENTS} clients follow the live numbers already; ask for /api/v1/live/now instead");
+        let detail =
+            format!("{MOST_CLIENTS} clients follow the live numbers already; ask for /api/v1/live/now instead");
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(LATER_S)
     })?;
     let events = WatchStream::new(live.newest).map(move |newest| {

@@ -116,12 +116,7 @@ impl Tail {
     }
 
     /// The next records up to the end that is known; `None` at it.
-    fn fetch(
-        &mut self,
-        topic: &'static str,
-        partition: u32,
-        info: &PartitionInfo,
-    ) -> Result<Option<Fetched>, Error> {
+    fn fetch(&mut self, topic: &'static str, partition: u32, info: &PartitionInfo) -> Result<Option<Fetched>, Error> {
         let at = self.position(topic, partition);
         // Retention may have been faster, and another log may have been put in the place of this one.
         *at = (*at).clamp(info.first_offset, info.next_offset);

@@ -49,13 +49,7 @@ pub(crate) struct Viewers {
 impl Default for Viewers {
     fn default() -> Self {
         let others = Video { id: "".into(), users: 0, viewers: 0 };
-        Self {
-            users: HashMap::new(),
-            videos: vec![others],
-            free: Vec::new(),
-            slots: HashMap::new(),
-            watching: 0,
-        }
+        Self { users: HashMap::new(), videos: vec![others], free: Vec::new(), slots: HashMap::new(), watching: 0 }
     }
 }
 

@@ -266,7 +266,8 @@ impl Client {
     pub fn until(&mut self, text: &str) -> String {
         loop {
             if let Some(at) = find(&self.pending, text.as_bytes()) {
-                return String::from_utf8_lossy(&self.pending.drain(..at + text.len()).collect::<Vec<_>>()).into_owned();
+                return String::from_utf8_lossy(&self.pending.drain(..at + text.len()).collect::<Vec<_>>())
+                    .into_owned();
             }
             assert!(self.more(), "the server closed before {text:?}");
         }
@@ -281,7 +282,8 @@ impl Client {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return true,
                 Ok(_) => {}
-                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                }
                 Err(_) => return true,
             }
         }
@@ -347,7 +349,8 @@ pub fn event(user: &str, video: &str, kind: &str, id: &str) -> String {
 
 /// An array of events of users `u0`, `u1`, ...
 pub fn events(count: usize, from: usize) -> String {
-    let all: Vec<String> = (from..from + count).map(|i| event(&format!("u{}", i % 97), "v", "play", &i.to_string())).collect();
+    let all: Vec<String> =
+        (from..from + count).map(|i| event(&format!("u{}", i % 97), "v", "play", &i.to_string())).collect();
     format!("[{}]", all.join(","))
 }
 

@@ -12,7 +12,8 @@ pub fn flags(args: &cli::Surfaces) -> Vec<(String, String, String)> {
     let format = args.log_format.map(|format| format.name().to_owned());
     let given = [("--http", "serve.http", &args.http), ("--sql", "sql.addr", &args.sql)];
     let given = given.into_iter().chain([("--log-format", "serve.log_format", &format)]);
-    given.filter_map(|(flag, key, value)| Some((flag, key, value.clone()?)))
+    given
+        .filter_map(|(flag, key, value)| Some((flag, key, value.clone()?)))
         .map(|(flag, key, value)| (format!("{flag} {value}"), key.to_owned(), value))
         .collect()
 }

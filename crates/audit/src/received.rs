@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use streamreel_lake::{Lake, Reading, Table, TableId};
+use streamreel_lake::{Lake, Reading, Table, TableId, parse_transaction_id};
 use streamreel_topic::Log;
 
 use crate::rows::numbers;
@@ -49,9 +49,8 @@ pub(crate) async fn check(
 async fn positions(table: &mut Table) -> Result<Positions, Error> {
     let transactions = table.transactions().await.map_err(Error::lake("reading bronze's offsets"))?;
     let parsed = transactions.iter().filter_map(|(id, &next)| {
-        let mut parts = id.rsplitn(3, '/');
-        let partition = parts.next()?.parse().ok()?;
-        Some(((parts.next()?.to_owned(), partition), next))
+        let (_, topic, partition) = parse_transaction_id(id)?;
+        Some(((topic.to_owned(), partition), next))
     });
     Ok(parsed.collect())
 }

@@ -12,7 +12,7 @@ use arrow_select::filter::filter_record_batch;
 use datafusion::execution::context::SessionContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
-use streamreel_lake::{Lake, Reading, Table, TableId};
+use streamreel_lake::{Lake, Reading, Table, TableId, parse_transaction_id};
 
 use crate::Error;
 use crate::derive::event_schema;
@@ -32,14 +32,6 @@ async fn stream(
 ) -> Result<SendableRecordBatchStream, Error> {
     let frame = session.sql(sql).await.map_err(query_failed(operation))?;
     frame.execute_stream().await.map_err(query_failed(operation))
-}
-
-/// Splits `<log>/<topic>/<partition>`.
-fn source_of(transaction: &str) -> Option<(&str, &str, i32)> {
-    let mut parts = transaction.rsplitn(3, '/');
-    let partition = parts.next()?.parse().ok()?;
-    let topic = parts.next()?;
-    Some((parts.next()?, topic, partition))
 }
 
 fn quoted(text: &str) -> String {
@@ -67,7 +59,7 @@ pub(crate) fn new_events_sql(offsets: &BTreeMap<String, i64>, covered: Option<&B
             .iter()
             .filter_map(|(transaction, &next)| {
                 let from = covered.get(transaction).copied().unwrap_or(0);
-                let (log, topic, partition) = source_of(transaction)?;
+                let (log, topic, partition) = parse_transaction_id(transaction)?;
                 (next > from).then(|| {
                     format!(
                         "(source_log = {} and source_topic = {} and source_partition = {partition} and source_offset >= {from})",

@@ -39,8 +39,9 @@ impl OffsetRange {
     }
 }
 
-/// Splits a transaction id into log, topic and partition.
-fn parse(id: &str) -> Option<(&str, &str, i32)> {
+/// Takes the id of an application transaction, `<log>/<topic>/<partition>`, apart into log, topic and partition; `None` for
+/// an id that [`OffsetRange::transaction_id`] did not write. Only a log's identity may hold a `/`.
+pub fn parse_transaction_id(id: &str) -> Option<(&str, &str, i32)> {
     let mut parts = id.rsplitn(3, '/');
     let partition = parts.next()?.parse().ok()?;
     let topic = parts.next()?;
@@ -83,7 +84,7 @@ impl Table {
         let by_id = self.transactions.iter().flat_map(|t| &t.by_id);
         Ok(by_id
             .filter_map(|(id, next)| {
-                let (log, of, partition) = parse(id)?;
+                let (log, of, partition) = parse_transaction_id(id)?;
                 (of == topic).then(|| ((log.to_owned(), partition), *next))
             })
             .collect())
@@ -122,7 +123,7 @@ impl Table {
             let other = state
                 .by_id
                 .keys()
-                .filter_map(|id| parse(id))
+                .filter_map(|id| parse_transaction_id(id))
                 .find(|(log, topic, _)| *topic == range.topic && *log != range.log);
             if let Some((has, topic, _)) = other {
                 return Err(Error::OtherLog {
@@ -143,5 +144,29 @@ impl Table {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_taken_apart_as_they_were_put_together() {
+        let range = |log: &str, topic: &str, partition| OffsetRange {
+            log: log.to_owned(),
+            topic: topic.to_owned(),
+            partition,
+            from: 0,
+            next: 1,
+            records: 1,
+        };
+        for (log, topic, partition) in [("l", "video-events", 0), ("cluster/topic-id", "video-events.dlq", 12)] {
+            let id = range(log, topic, partition).transaction_id();
+            assert_eq!(parse_transaction_id(&id), Some((log, topic, partition)));
+        }
+        for id in ["", "video-events", "video-events/0", "l/video-events/x", "l/video-events/"] {
+            assert_eq!(parse_transaction_id(id), None, "{id}");
+        }
     }
 }

@@ -36,3 +36,4 @@ pub use error::{Error, Result};
 pub use processor::{Processor, Until};
 pub use report::{Counts, PartitionReport, Progress, Rebuilt, Summary};
 pub use settings::{KeepPayload, ReadFrom, Settings};
+pub use way::landed_from;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::dedupe::Window;
+use crate::sinks::SinkKind;
 
 /// Whose original bytes bronze keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +42,9 @@ pub struct Settings {
     pub keep_payload: KeepPayload,
     /// How long a commit stays open.
     pub commit_interval: Duration,
+    /// The same for the cleaned topics, where it is shorter: whoever reads them waits for that, and such a commit costs far
+    /// less than one of bronze, which leaves files behind.
+    pub topics_interval: Duration,
     /// Records after which a commit is closed before its time.
     pub commit_records: usize,
     /// Bytes of results in memory after which a commit is closed before its time.
@@ -65,6 +69,7 @@ impl Default for Settings {
             dedupe_max_entries: 8_000_000,
             keep_payload: KeepPayload::Rejected,
             commit_interval: Duration::from_secs(1),
+            topics_interval: Duration::from_millis(500),
             commit_records: 250_000,
             commit_bytes: 256 << 20,
             fetch_bytes: 1 << 20,
@@ -80,6 +85,14 @@ impl Settings {
     pub(crate) fn window(&self, partitions: u32) -> Window {
         let window_ms = i64::try_from(self.dedupe_window.as_millis()).unwrap_or(i64::MAX);
         Window::new(window_ms, self.dedupe_max_entries / partitions.max(1) as usize)
+    }
+
+    /// How long a commit of a sink stays open.
+    pub(crate) fn interval(&self, sink: SinkKind) -> Duration {
+        match sink {
+            SinkKind::Topics => self.commit_interval.min(self.topics_interval),
+            SinkKind::Bronze => self.commit_interval,
+        }
     }
 
     /// Threads for this many lanes.

@@ -159,10 +159,10 @@ struct OpenCommit {
 }
 
 impl OpenCommit {
-    fn is_due(&self, settings: &Settings) -> bool {
+    fn is_due(&self, settings: &Settings, interval: Duration) -> bool {
         self.records >= settings.commit_records
             || self.bytes >= settings.commit_bytes
-            || self.since.elapsed() >= settings.commit_interval
+            || self.since.elapsed() >= interval
     }
 }
 
@@ -174,19 +174,20 @@ pub(crate) fn run_sink<S: Sink>(
     stop: &Stop<'_>,
     notices: &Sender<Notice>,
 ) -> Result<()> {
+    let interval = settings.interval(sink.kind());
     let mut open: Option<OpenCommit> = None;
     loop {
         if stop.has_failed() {
             sink.abort();
             return Ok(());
         }
-        let left = open.as_ref().map_or(LOOK_UP, |o| settings.commit_interval.saturating_sub(o.since.elapsed()));
+        let left = open.as_ref().map_or(LOOK_UP, |o| interval.saturating_sub(o.since.elapsed()));
         let received = parts.recv_timeout(left.min(LOOK_UP));
         let is_end = matches!(received, Err(RecvTimeoutError::Disconnected));
         if let Ok(part) = received {
             add(sink, part, &mut open)?;
         }
-        let is_due = |o: &mut OpenCommit| is_end || o.is_due(settings);
+        let is_due = |o: &mut OpenCommit| is_end || o.is_due(settings, interval);
         if let Some(done) = open.take_if(is_due) {
             if stop.has_failed() {
                 sink.abort();

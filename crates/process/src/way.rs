@@ -54,11 +54,29 @@ pub(crate) async fn landed(table: &mut Table, log: &str, topic: &str) -> Result<
     Ok(landed)
 }
 
+/// What this lake is landed from, out of the log with this identity: `video-events` unless it was changed. Its own offsets
+/// of any other topic stand still.
+///
+/// # Errors
+/// [`Error::OtherLog`] for a lake that was landed from another log.
+pub async fn landed_from(table: &mut Table, log: &str) -> Result<ReadFrom> {
+    Ok(of_turns(turns(table, log).await?))
+}
+
+/// How often the way was changed.
+async fn turns(table: &mut Table, log: &str) -> Result<i64> {
+    Ok(landed(table, log, WAY).await?.get(&0).copied().unwrap_or(0))
+}
+
+fn of_turns(turns: i64) -> ReadFrom {
+    if turns % 2 == 0 { ReadFrom::VideoEvents } else { ReadFrom::Cleaned }
+}
+
 /// Makes sure that the lake is landed the way that is set, changing it where nothing can be lost or doubled by that.
 pub(crate) async fn settle(table: &mut Table, log: &dyn Log, settings: &Settings, partitions: u32) -> Result<()> {
     let identity = log.identity(names::VIDEO_EVENTS).map_err(error::log("ask for the identity of the log"))?;
-    let turns = landed(table, &identity, WAY).await?.get(&0).copied().unwrap_or(0);
-    let was = if turns % 2 == 0 { ReadFrom::VideoEvents } else { ReadFrom::Cleaned };
+    let turns = turns(table, &identity).await?;
+    let was = of_turns(turns);
     if was == settings.from {
         return Ok(());
     }

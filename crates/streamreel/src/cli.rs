@@ -14,7 +14,7 @@ use clap_complete::Shell;
     arg_required_else_help = true,
     subcommand_required = true,
     after_help = "Try it:\n  \
-        streamreel demo                                    a million simulated events, answered\n\n\
+        streamreel demo --serve                            a million simulated events, answered; then the page\n\n\
         Your own log:\n  \
         streamreel ingest events.ndjson.gz && streamreel process && streamreel build\n  \
         streamreel query \"select * from gold.viewer_retention\""
@@ -59,15 +59,35 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Simulate, process, build, audit, and draw the four answers.
-    #[command(after_help = "Examples:\n  streamreel demo\n  streamreel demo --events 200000 --seed 7\n  \
-        streamreel --home /tmp/try demo --json\n\nIt begins anew in a home that it made itself, and refuses any other that holds data.")]
+    #[command(
+        after_help = "Examples:\n  streamreel demo\n  streamreel demo --serve                     and then look at it: http://127.0.0.1:8080\n  \
+        streamreel demo --events 200000 --seed 7\n  streamreel --home /tmp/try demo --json\n\nIt begins anew in a home that it made itself, and refuses any other that holds data."
+    )]
+    #[command(mut_args(|arg| match arg.get_id().as_str() {
+        "http" | "sql" | "log_format" => arg.requires("serve"),
+        _ => arg,
+    }))]
     Demo(Demo),
-    /// Run everything until Ctrl-C: processor, builds, upkeep.
+    /// Run everything until Ctrl-C: processor, builds, upkeep, page, collector, SQL endpoint.
     #[command(
         after_help = "Examples:\n  streamreel up\n  streamreel up --simulate 2000        with simulated viewers, 2,000 events a second\n  \
-        streamreel --set build.every=5m up\n\nMeanwhile, from other terminals: streamreel ingest ..., query ..., audit."
+        streamreel --set build.every=5m up\n  streamreel up --http 127.0.0.1:9000\n\n\
+        Players send their events to http://127.0.0.1:8080/v1/events:\n  \
+        curl -H 'content-type: application/json' -d '[{\"user_id\":\"u1\",\"video_id\":\"v1\",\"event_type\":\"play\",\
+        \"timestamp\":\"2026-01-05T10:00:00Z\",\"position_s\":0}]' http://127.0.0.1:8080/v1/events\n\n\
+        Meanwhile, from other terminals: streamreel ingest ..., query ..., audit."
     )]
     Up(Up),
+    /// Show a lake that is there: page, JSON API, SQL endpoint; others may process and build meanwhile.
+    #[command(
+        after_help = "Examples:\n  streamreel serve                            the page at http://127.0.0.1:8080\n  \
+        streamreel serve --http 127.0.0.1:0         at a free port, which is said\n  \
+        streamreel serve --collect                  and take events at /v1/events, for a `process --follow` beside it\n  \
+        streamreel serve --log-format json -v       every request is a line of JSON on stderr\n\n\
+        Health is at /healthz and /readyz, metrics for Prometheus at /metrics. Other machines are let in only with\n\
+        --set serve.allow_remote=true, as nobody is asked for a password."
+    )]
+    Serve(Serve),
     /// Make up viewers and what their players report.
     #[command(after_help = "Examples:\n  streamreel simulate --events 1M --dirt 0.05 --truth truth.json\n  \
         streamreel simulate --events 10k --to events.ndjson\n  streamreel simulate --rate 500 --for 10m\n  \
@@ -144,6 +164,51 @@ pub struct Demo {
     /// Share of the records that is dirt: rejects, duplicates, late ones.
     #[arg(long, default_value_t = 0.05, value_parser = ratio)]
     pub dirt: f64,
+    /// Then serve the page, the JSON API and the SQL endpoint over it until Ctrl-C.
+    #[arg(long)]
+    pub serve: bool,
+    #[command(flatten)]
+    pub surfaces: Surfaces,
+}
+
+#[derive(Debug, Args)]
+pub struct Surfaces {
+    /// Where the page, the JSON API and the collector listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// Where the SQL endpoint listens; port 0 takes a free one [default: 127.0.0.1:5439]
+    #[arg(long, value_name = "ADDR")]
+    pub sql: Option<String>,
+    /// How the server's log on stderr looks [default: text]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// As settings name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Take events at /v1/events, too, into the topic video-events.
+    #[arg(long)]
+    pub collect: bool,
+    #[command(flatten)]
+    pub surfaces: Surfaces,
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +219,8 @@ pub struct Up {
     /// What the simulated viewers do depends on this alone.
     #[arg(long, default_value_t = 1, requires = "simulate")]
     pub seed: u64,
+    #[command(flatten)]
+    pub surfaces: Surfaces,
 }
 
 #[derive(Debug, Args)]
@@ -394,6 +461,8 @@ mod tests {
     fn wrong_use_is_status_2() {
         let all = ["simulate", "--events", "1k", "--dirt", "0.1", "--truth", "t.json"];
         assert!(Cli::try_parse_from(std::iter::once("streamreel").chain(all)).is_ok());
+        let demo = ["streamreel", "demo", "--serve", "--http", "127.0.0.1:0"];
+        assert!(Cli::try_parse_from(demo).is_ok());
         for args in [
             &["simulate"][..],
             &["simulate", "--events", "5", "--rate", "5"],
@@ -401,6 +470,8 @@ mod tests {
             &["simulate", "--rate", "5"],
             &["query"],
             &["--set", "x", "config"],
+            &["demo", "--http", "127.0.0.1:0"],
+            &["demo", "--serve", "--log-format", "xml"],
         ] {
             let error = Cli::try_parse_from(std::iter::once("streamreel").chain(args.iter().copied())).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{args:?}");

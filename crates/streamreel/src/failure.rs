@@ -36,10 +36,17 @@ impl Failure {
 
     /// Says on stderr what was wrong, cause by cause.
     pub fn report(&self) {
+        if let Some(message) = self.message() {
+            eprintln!("error: {message}");
+        }
+    }
+
+    /// What was wrong, cause by cause; `None` where all has been said.
+    pub fn message(&self) -> Option<String> {
         match self {
-            Failure::Usage(message) => eprintln!("error: {message}"),
-            Failure::Failed(error) => eprintln!("error: {error:#}"),
-            Failure::Negative | Failure::ReaderLeft => {}
+            Failure::Usage(message) => Some(message.clone()),
+            Failure::Failed(error) => Some(format!("{error:#}")),
+            Failure::Negative | Failure::ReaderLeft => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use streamreel_enrich::Request;
 use streamreel_lake::{Lake, Settings as LakeSettings};
 use streamreel_process as process;
+use streamreel_serve::collector;
 use streamreel_topic::EmbeddedLog;
 use streamreel_viewing as viewing;
 
@@ -56,7 +57,7 @@ impl Home {
         let sources = Sources { file, environment: environment.collect(), flags: set.chain(flags).collect() };
         let from = sources.file.as_ref().map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
         let resolved = config::resolve(&sources)?;
-        let printer = Printer::new(global);
+        let printer = Printer::new(global, resolved.settings.serve.log_format);
         printer.detail(format!("home {}, settings from {from}", folder.display()));
         Ok(Self {
             metadata: global.metadata.clone().unwrap_or_else(|| folder.join("metadata")),
@@ -125,8 +126,20 @@ impl Home {
                 KeepPayload::Rejected => process::KeepPayload::Rejected,
             },
             commit_interval: own.commit_interval,
+            topics_interval: own.topics_interval,
             commit_records: own.commit_records,
             ..process::Settings::default()
+        }
+    }
+
+    /// What a collector works with.
+    pub fn collector_settings(&self) -> collector::Settings {
+        let own = &self.settings.collector;
+        collector::Settings {
+            partitions: self.settings.log.partitions,
+            tokens: own.tokens.clone(),
+            cors_origins: own.cors_origins.clone(),
+            memory_bytes: usize::try_from(own.memory.as_u64()).unwrap_or(usize::MAX),
         }
     }
 

@@ -12,9 +12,11 @@ mod failure;
 mod feed;
 mod home;
 mod lines;
+mod logging;
 mod output;
 mod progress;
 mod stop;
+mod surfaces;
 mod titles;
 mod upkeep;
 

@@ -8,7 +8,8 @@ use arrow_cast::pretty::pretty_format_batches_with_options;
 use serde::Serialize;
 
 use crate::cli::{Format, Global};
-use crate::failure::Outcome;
+use crate::config::LogFormat;
+use crate::failure::{Failure, Outcome};
 
 const DATE: &str = "%Y-%m-%d";
 const TIME: &str = "%Y-%m-%dT%H:%M:%S%.fZ";
@@ -28,12 +29,23 @@ pub struct Printer {
     pub json: bool,
     quiet: bool,
     verbose: bool,
+    log: LogFormat,
 }
 
 impl Printer {
     /// As the global flags say.
-    pub fn new(global: &Global) -> Self {
-        Self { json: global.json, quiet: global.quiet, verbose: global.verbose }
+    pub fn new(global: &Global, log: LogFormat) -> Self {
+        Self { json: global.json, quiet: global.quiet, verbose: global.verbose, log }
+    }
+
+    /// Whether only results and errors are wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether more is wanted.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Prints a result: as JSON, or as the text that `human` makes of it.
@@ -49,10 +61,20 @@ impl Printer {
         Ok(())
     }
 
-    /// A remark on stderr, for people.
+    /// A remark on stderr, for people; a line of the log where that is for programs.
     pub fn remark(&self, text: impl std::fmt::Display) {
-        if !self.quiet {
-            eprintln!("{text}");
+        match self.log {
+            _ if self.quiet => {}
+            LogFormat::Text => eprintln!("{text}"),
+            LogFormat::Json => tracing::info!(target: "remark", "{text}"),
+        }
+    }
+
+    /// Something that failed while the program goes on.
+    pub fn trouble(&self, failure: &Failure) {
+        match (self.log, failure.message()) {
+            (LogFormat::Json, Some(message)) => tracing::error!("{message}"),
+            _ => failure.report(),
         }
     }
 

@@ -26,7 +26,19 @@ fn interrupt(child: &std::process::Child) {
 #[test]
 fn up_takes_what_others_ingest_and_stops_cleanly() {
     let home = Home::new();
-    let up = home.start(&["--set", "build.every=3s", "--set", "upkeep.every=2s", "up", "--simulate", "500"]);
+    let up = home.start(&[
+        "--set",
+        "build.every=3s",
+        "--set",
+        "upkeep.every=2s",
+        "up",
+        "--simulate",
+        "500",
+        "--http",
+        "127.0.0.1:0",
+        "--sql",
+        "127.0.0.1:0",
+    ]);
     until("up has made its lake", || home.path().join("data_lake/bronze/events/_delta_log").exists());
     home.ok(&["ingest", &repository("examples/full.ndjson").to_string_lossy()]);
     home.ok(&["simulate", "--events", "3000", "--seed", "77"]);

@@ -18,7 +18,7 @@ pub fn run_up(scratch: &Scratch, for_s: u64) -> Result<String> {
     let rate = RATE.to_string();
     let settings = ["--set", "build.every=20s", "--set", "upkeep.every=15s"];
     let mut up = home.command(&settings);
-    up.args(["up", "--simulate", &rate]);
+    up.args(["up", "--simulate", &rate, "--http", "127.0.0.1:0", "--sql", "127.0.0.1:0"]);
     let mut running = Running::start(&mut up)?;
     let (began, length) = (Instant::now(), Duration::from_secs(for_s));
     // Resident memory in GB, with when.

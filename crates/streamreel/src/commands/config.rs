@@ -1,18 +1,19 @@
 //! `config`: the settings that hold, and where each came from.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use crate::cli::Config;
-use crate::config::DEFAULTS;
+use crate::config::{DEFAULTS, SECRETS};
 use crate::failure::Outcome;
 use crate::home::Home;
 
 #[derive(Serialize)]
 struct Setting<'a> {
-    value: &'a toml::Value,
+    value: Cow<'a, toml::Value>,
     from: String,
 }
 
@@ -26,7 +27,7 @@ pub fn run(home: &Home, args: &Config) -> Outcome {
         .resolved
         .values
         .iter()
-        .map(|(key, (value, origin))| (key.as_str(), Setting { value, from: origin.to_string() }))
+        .map(|(key, (value, origin))| (key.as_str(), Setting { value: shown(key, value), from: origin.to_string() }))
         .collect();
     home.printer.result(&settings, |settings| {
         let mut text = String::new();
@@ -42,4 +43,17 @@ pub fn run(home: &Home, args: &Config) -> Outcome {
         }
         text
     })
+}
+
+/// A secret only as whether there is one.
+fn shown<'a>(key: &str, value: &'a toml::Value) -> Cow<'a, toml::Value> {
+    let is_given = match value {
+        toml::Value::String(text) => !text.is_empty(),
+        toml::Value::Array(items) => !items.is_empty(),
+        _ => true,
+    };
+    if SECRETS.contains(&key) && is_given {
+        return Cow::Owned(toml::Value::String("(secret)".to_owned()));
+    }
+    Cow::Borrowed(value)
 }

@@ -18,7 +18,8 @@ use crate::failure::{Failure, Outcome};
 use crate::feed::Feed;
 use crate::home::{Home, make_folder, runtime};
 use crate::stop::Stop;
-use crate::titles;
+use crate::surfaces::Surfaces;
+use crate::{logging, titles};
 
 const DAYS: u32 = 7;
 /// What a demo makes in a home, and so may remove.
@@ -45,6 +46,9 @@ struct Seconds {
 /// Runs the demo.
 pub fn run(home: &Home, args: &Demo) -> Outcome {
     let stop = Stop::listen()?;
+    if args.serve {
+        Surfaces::check(home)?;
+    }
     begin_anew(home)?;
     let mut seconds = Seconds::default();
     let truth = timed(&mut seconds.simulate, || simulate(home, args, &stop))?;
@@ -64,7 +68,20 @@ pub fn run(home: &Home, args: &Demo) -> Outcome {
     });
     let result = Result { simulated, processed, built, audit, answers, seconds };
     home.printer.result(&result, |result| text(home, result))?;
+    if args.serve {
+        drop(lake);
+        serve(home, &stop)?;
+    }
     if good { Ok(()) } else { Err(Failure::Negative) }
+}
+
+/// Shows it until Ctrl-C.
+fn serve(home: &Home, stop: &Stop) -> Outcome {
+    logging::start(home);
+    let surfaces = Surfaces::open(home, Some(home.log_to_read()?), false)?;
+    home.printer.remark(format!("\nlook at it; Ctrl-C stops\n{}", surfaces.urls().text().trim_end()));
+    surfaces.run(stop);
+    Ok(())
 }
 
 fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {

@@ -10,6 +10,7 @@ mod ingest;
 mod lake;
 mod process;
 mod query;
+mod serve;
 mod simulate;
 mod topics;
 mod up;
@@ -22,6 +23,9 @@ use crate::home::Home;
 pub fn run(cli: Cli) -> Outcome {
     let flags = match &cli.command {
         Command::Process(args) => process::flags(args),
+        Command::Serve(args) => serve::flags(&args.surfaces),
+        Command::Up(args) => serve::flags(&args.surfaces),
+        Command::Demo(args) => serve::flags(&args.surfaces),
         _ => Vec::new(),
     };
     if let Command::Completions { shell } = cli.command {
@@ -31,6 +35,7 @@ pub fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Demo(args) => demo::run(&home, &args),
         Command::Up(args) => up::run(&home, &args),
+        Command::Serve(args) => serve::run(&home, &args),
         Command::Simulate(args) => simulate::run(&home, &args),
         Command::Ingest(args) => ingest::run(&home, &args),
         Command::Process(args) => process::run(&home, &args),

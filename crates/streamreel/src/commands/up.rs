@@ -1,4 +1,4 @@
-//! `up`: processor, builds and upkeep together, until Ctrl-C.
+//! `up`: processor, builds, upkeep and what people look at together, until Ctrl-C.
 
 use std::sync::Arc;
 use std::thread;
@@ -16,7 +16,8 @@ use crate::failure::{Failure, Outcome};
 use crate::feed::Feed;
 use crate::home::{Home, runtime};
 use crate::stop::Stop;
-use crate::{titles, upkeep};
+use crate::surfaces::Surfaces;
+use crate::{logging, titles, upkeep};
 
 /// Share of the simulated records that is dirt.
 const DIRT: f64 = 0.05;
@@ -26,21 +27,28 @@ const FIRST_BUILD_AFTER: Duration = Duration::from_secs(10);
 /// Runs the platform. What fails for good ends all of it; a failed build is said, and tried again at its next time.
 pub fn run(home: &Home, args: &Up) -> Outcome {
     let stop = Stop::listen()?;
+    logging::start(home);
     home.keep();
     // Opened here, so that a home in use or damaged is said before anything runs.
     let log = home.log()?;
     let lake = home.lake(home.settings.build.memory)?;
     let settings = home.process_settings(ReadFrom::VideoEvents);
     let mut processor = Processor::open(Arc::new(log.clone()), Some(&lake), settings)?;
-    home.printer.remark(format!("running in {}; Ctrl-C stops", home.folder.display()));
+    let surfaces = Surfaces::open(home, Some(log), home.settings.collector.enabled)?;
+    let urls = surfaces.urls().text();
+    home.printer.remark(format!("running in {}; Ctrl-C stops\n{}", home.folder.display(), urls.trim_end()));
     let (processed, others) = thread::scope(|scope| {
+        let serving = scope.spawn(|| {
+            surfaces.run(&stop);
+            Ok(())
+        });
         let builds = scope.spawn(|| or_stop(&stop, builds(home, &lake, &stop)));
         let tidying = scope.spawn(|| or_stop(&stop, upkeeps(home, &lake, &stop)));
         let feeding =
             scope.spawn(|| or_stop(&stop, args.simulate.map_or(Ok(()), |rate| feed(home, rate, args.seed, &stop))));
         let processed = or_stop(&stop, processor.run(Until::Cancelled, stop.flag(), &|_| ()).map_err(Failure::from));
         // Whatever the feed still had is processed too, before the end.
-        let others = [builds, tidying, feeding].map(|thread| thread.join());
+        let others = [serving, builds, tidying, feeding].map(|thread| thread.join());
         (processed, others)
     });
     for other in others {
@@ -71,7 +79,7 @@ fn builds(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
         match runtime.block_on(build::once(home, lake, &args, stop)) {
             Ok(summary) => home.printer.remark(build::text(&summary).trim_end()),
             Err(_) if stop.wanted() => break,
-            Err(failure) => failure.report(),
+            Err(failure) => home.printer.trouble(&failure),
         }
     }
     Ok(())
@@ -89,7 +97,7 @@ fn upkeeps(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
                 done.files_removed,
                 thousands(done.records_removed as i64)
             )),
-            Err(failure) => failure.report(),
+            Err(failure) => home.printer.trouble(&failure),
         }
     }
     Ok(())

@@ -119,9 +119,16 @@ fn lay_text(values: &mut Values, key: String, text: &str, origin: Origin) -> Res
         Some((Value::Integer(_), _)) => text.parse().ok().map(Value::Integer),
         Some((Value::Float(_), _)) => text.parse().ok().map(Value::Float),
         Some((Value::Boolean(_), _)) => text.parse().ok().map(Value::Boolean),
+        Some((Value::Array(_), _)) => Some(list(text)),
         _ => None,
     };
     lay(values, key, value.unwrap_or_else(|| Value::String(text.to_owned())), origin)
+}
+
+/// `a,b` as a list of text; nothing as an empty one.
+fn list(text: &str) -> Value {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
 }
 
 fn lay(values: &mut Values, key: String, value: Value, origin: Origin) -> Result<(), ConfigError> {
@@ -204,8 +211,23 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_separated_by_commas() {
+        let file = "[collector]\ncors_origins = [\"https://a.example\"]";
+        let cases: [(Pairs, &[&str]); 3] = [
+            (&[], &["https://a.example"]),
+            (&[("STREAMREEL_COLLECTOR_CORS_ORIGINS", "https://b.example, *")], &["https://b.example", "*"]),
+            (&[("STREAMREEL_COLLECTOR_CORS_ORIGINS", "")], &[]),
+        ];
+        for (environment, expected) in cases {
+            assert_eq!(with(Some(file), environment, &[]).unwrap().settings.collector.cors_origins, expected);
+        }
+    }
+
+    #[test]
     fn errors_name_layer_key_and_remedy() {
-        let cases: [(Option<&str>, Pairs, Pairs, &str); 6] = [
+        let cases: [(Option<&str>, Pairs, Pairs, &str); 8] = [
+            (None, &[], &[("serve.http", "8080")], "`serve.http` = \"8080\": expected an address and a port"),
+            (Some("[collector]\ntokens = \"one\""), &[], &[], "must be array"),
             (Some("[proces]\ncommit_interval = 1"), &[], &[], "did you mean `process.commit_interval`"),
             (None, &[("STREAMREEL_VIEW_GAPS", "1m")], &[], "did you mean `view.gap`"),
             (None, &[], &[("view.gap", "soon")], "view.gap"),

@@ -7,7 +7,10 @@ mod layers;
 mod settings;
 
 pub use layers::{Origin, Resolved, Sources, resolve};
-pub use settings::{KeepPayload, OpenPlay, Settings};
+pub use settings::{KeepPayload, Log, LogFormat, OpenPlay, Settings};
+
+/// Settings that are shown only as given or not.
+pub const SECRETS: [&str; 2] = ["collector.tokens", "sql.password"];
 
 /// The text of all defaults, as `streamreel config --defaults` prints it.
 pub const DEFAULTS: &str = include_str!("default.toml");

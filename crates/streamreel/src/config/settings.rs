@@ -1,9 +1,11 @@
 //! The typed settings. What each means stands beside its default, in `default.toml`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 /// All settings, by section.
 #[derive(Debug, Clone, Deserialize)]
@@ -17,6 +19,10 @@ pub struct Settings {
     pub build: Build,
     pub upkeep: Upkeep,
     pub query: Query,
+    pub serve: Serve,
+    pub collector: Collector,
+    #[expect(dead_code, reason = "until the endpoint is started from it")]
+    pub sql: Sql,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +41,8 @@ pub struct Log {
 pub struct Process {
     #[serde(with = "humantime_serde")]
     pub commit_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub topics_interval: Duration,
     pub commit_records: usize,
     #[serde(with = "humantime_serde")]
     pub dedupe_window: Duration,
@@ -108,4 +116,61 @@ pub struct Upkeep {
 #[allow(missing_docs, reason = "each field is described in default.toml")]
 pub struct Query {
     pub memory: ByteSize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Serve {
+    #[serde(deserialize_with = "address")]
+    pub http: SocketAddr,
+    pub allow_remote: bool,
+    pub max_connections: usize,
+    pub log_format: LogFormat,
+}
+
+/// How the server's log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Collector {
+    pub enabled: bool,
+    pub cors_origins: Vec<String>,
+    pub tokens: Vec<String>,
+    pub memory: ByteSize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+#[expect(dead_code, reason = "until the endpoint is started from it")]
+pub struct Sql {
+    pub enabled: bool,
+    #[serde(deserialize_with = "address")]
+    pub addr: SocketAddr,
+    pub user: String,
+    pub password: String,
+    pub tls_cert: String,
+    pub tls_key: String,
+    #[serde(with = "humantime_serde")]
+    pub statement_timeout: Duration,
+    pub query_memory: ByteSize,
+    pub memory: ByteSize,
+    pub max_connections: usize,
+}
+
+/// An address with its port; `localhost` is the one of this machine that always is.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let numeric = text.strip_prefix("localhost:").map_or_else(|| text.clone(), |port| format!("127.0.0.1:{port}"));
+    numeric.parse().map_err(|_| D::Error::custom("expected an address and a port, as 127.0.0.1:8080"))
 }

@@ -1,0 +1,257 @@
+//! The server: what it is made of, how it starts and how it ends.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use streamreel_lake::Lake;
+use streamreel_topic::Log;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::collector::{self, Collector};
+use crate::connections::{self, Limits};
+use crate::health::{self, Health};
+use crate::live::{self, Facts, Live};
+use crate::observe;
+use crate::refusal::{self, Refusal};
+
+/// What topics, headers and reasons are called.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// The topics, and the processor's consumer group.
+    pub topics: streamreel_audit::Names<'static>,
+    /// Header of a record that was cut to the size limit on its way in; its value is the length before.
+    pub cut_header: &'static str,
+    /// Header of a dead letter: why it is one.
+    pub reason_header: &'static str,
+    /// The reason of a copy.
+    pub duplicate_reason: &'static str,
+}
+
+/// What a server shows.
+pub struct Sources {
+    /// The lake.
+    pub lake: Lake,
+    /// The log, where there is one. A collector writes to it; everything else only reads.
+    pub log: Option<Arc<dyn Log>>,
+    /// How things in it are called.
+    pub names: Names,
+    /// Titles and audits for the live numbers.
+    pub facts: Option<Arc<dyn Facts>>,
+}
+
+/// How a server works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it listens; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// Whether it may listen where other machines can reach it: nobody is asked for a password.
+    pub allow_remote: bool,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// How long the headers of a request may take, and the wait for the next request.
+    pub header_timeout: Duration,
+    /// How long a connection may stand still while nothing is worked on for it.
+    pub still_timeout: Duration,
+    /// With these, events are taken.
+    pub collector: Option<collector::Settings>,
+    /// Microseconds since 1970, UTC.
+    pub clock: fn() -> i64,
+}
+
+impl Settings {
+    /// A server at this address that takes no events.
+    pub fn new(addr: SocketAddr, clock: fn() -> i64) -> Self {
+        Self {
+            addr,
+            allow_remote: false,
+            max_connections: 512,
+            header_timeout: Duration::from_secs(20),
+            still_timeout: Duration::from_secs(60),
+            collector: None,
+            clock,
+        }
+    }
+}
+
+/// Why a server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Other machines could reach it.
+    #[error(
+        "{addr} can be reached from other machines, and the page, the API and the metrics ask nobody for a password: put a \
+         proxy that does in front of a loopback address, or set serve.allow_remote = true if you trust this network"
+    )]
+    Remote {
+        /// As given.
+        addr: SocketAddr,
+    },
+    /// Somebody listens there already.
+    #[error("{addr} is in use by another program (perhaps another `streamreel`): end that, or name another address with --http, as --http 127.0.0.1:{}", next_port(.addr))]
+    InUse {
+        /// As given.
+        addr: SocketAddr,
+    },
+    /// The system refuses the address.
+    #[error("can't listen on {addr}: {source}; name another address with --http")]
+    Listen {
+        /// As given.
+        addr: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The collector can't start.
+    #[error(transparent)]
+    Collector(#[from] collector::StartError),
+    /// A collector without a log.
+    #[error("there is no log that a collector could write to")]
+    NoLog,
+    /// No thread to be had.
+    #[error("a thread for the live numbers can't be started: {0}")]
+    Thread(std::io::Error),
+    /// The log can't be read.
+    #[error("the live numbers can't read the log: {0}")]
+    Log(#[from] streamreel_topic::Error),
+}
+
+fn next_port(addr: &SocketAddr) -> u16 {
+    addr.port().checked_add(1).unwrap_or(0)
+}
+
+/// A server that listens and is about to answer.
+pub struct Server {
+    listener: TcpListener,
+    addr: SocketAddr,
+    router: Router,
+    limits: Limits,
+    threads: Vec<JoinHandle<()>>,
+    cancelled: CancellationToken,
+    /// Ends what was started when the server is dropped before it ran.
+    _cancel: DropGuard,
+}
+
+impl Server {
+    /// Takes the address and starts everything but the answering.
+    ///
+    /// # Errors
+    /// [`ServeError`]; nothing is left running then.
+    pub async fn bind(sources: Sources, settings: Settings) -> Result<Self, ServeError> {
+        let listener = listen(&settings).await?;
+        let addr = listener.local_addr().map_err(|source| ServeError::Listen { addr: settings.addr, source })?;
+        let limits = Limits {
+            connections: settings.max_connections,
+            header: settings.header_timeout,
+            still: settings.still_timeout,
+        };
+        observe::metrics();
+        let cancelled = CancellationToken::new();
+        let cancel = cancelled.clone().drop_guard();
+        let token = cancelled.clone();
+        // The log blocks, if only for a moment.
+        let started = tokio::task::spawn_blocking(move || start(sources, &settings, &token)).await;
+        let (router, threads) = started.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        Ok(Self { listener, addr, router, limits, threads, cancelled, _cancel: cancel })
+    }
+
+    /// Whether [`Server::bind`] would get the address, for who wants to know long before.
+    ///
+    /// # Errors
+    /// If it would not.
+    pub async fn check(settings: &Settings) -> Result<(), ServeError> {
+        listen(settings).await.map(drop)
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Answers until `shutdown`; then finishes what is under way, for two seconds at most.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let Self { listener, router, limits, threads, cancelled, _cancel, .. } = self;
+        let upkeep = upkeep_of_metrics();
+        let serving = connections::serve(listener, router, limits, &cancelled);
+        let ending = async {
+            shutdown.await;
+            cancelled.cancel();
+        };
+        tokio::select! {
+            ((), ()) = async { tokio::join!(serving, ending) } => {}
+            () = upkeep => {}
+        }
+        // All requests have ended, and with them the collector: its thread finishes what it has.
+        let joined = tokio::task::spawn_blocking(|| threads.into_iter().map(JoinHandle::join).all(|end| end.is_ok()));
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a thread of the server failed");
+        }
+    }
+}
+
+async fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
+    let addr = settings.addr;
+    if !addr.ip().is_loopback() && !settings.allow_remote {
+        return Err(ServeError::Remote { addr });
+    }
+    TcpListener::bind(addr).await.map_err(|source| match source.kind() {
+        ErrorKind::AddrInUse => ServeError::InUse { addr },
+        _ => ServeError::Listen { addr, source },
+    })
+}
+
+type Started = (Router, Vec<JoinHandle<()>>);
+
+/// Starts the threads; the router holds on to what they serve.
+fn start(sources: Sources, settings: &Settings, cancelled: &CancellationToken) -> Result<Started, ServeError> {
+    let Sources { lake, log, names, facts } = sources;
+    let mut threads = Vec::new();
+    let collector = match (&settings.collector, &log) {
+        (None, _) => None,
+        (Some(_), None) => return Err(ServeError::NoLog),
+        (Some(collector), Some(log)) => {
+            let (collector, thread) = Collector::start(log, &names, collector, settings.clock)?;
+            threads.push(thread);
+            Some(Arc::new(collector))
+        }
+    };
+    let live = live::Sources { lake: lake.clone(), log: log.clone(), names, facts, clock: settings.clock };
+    let (live, thread) = Live::start(live, cancelled)?;
+    threads.push(thread);
+    let (live, _) = live::router(live);
+    let (collector, _) = collector::router(collector);
+    let router = health::router(Health { lake, log }).merge(live).merge(collector);
+    Ok((around(router), threads))
+}
+
+/// What every answer goes through.
+fn around(router: Router) -> Router {
+    let no_sniffing = HeaderValue::from_static("nosniff");
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(refusal::wrong_method)
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, no_sniffing))
+        .layer(middleware::from_fn(observe::request))
+}
+
+async fn not_found(uri: Uri) -> Response {
+    let detail = format!("there is nothing at {}", uri.path());
+    Refusal::new(StatusCode::NOT_FOUND, detail).into_response()
+}
+
+/// Histograms collect what comes between two scrapes; somebody has to sum it up when nobody scrapes.
+async fn upkeep_of_metrics() {
+    const EVERY: Duration = Duration::from_secs(5);
+    loop {
+        tokio::time::sleep(EVERY).await;
+        observe::metrics().run_upkeep();
+    }
+}

@@ -264,7 +264,9 @@ impl Run<'_> {
         } else {
             self.report.stale = self.state.stale(self.project);
             Outcome::Published {
-                build_id: self.state.publish(self.project, !self.partial, (self.options.clock)()).await?,
+                build_id: self.state
+                    .publish(self.project, !self.partial, &self.report.tests, (self.options.clock)())
+                    .await?,
             }
         };
         self.report.elapsed = started.elapsed();

@@ -10,6 +10,7 @@ use moka::future::Cache;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::PREFIX;
 use super::asking::{Asking, Format};
 use super::paging::Page;
 use crate::problem::{Kind, Problem};
@@ -101,7 +102,7 @@ impl Answers {
         if let (Some(cursor), Some(page)) = (&written.next_cursor, question.page) {
             let and = if question.query.is_empty() { "" } else { "&" };
             let (path, query, limit) = (&asking.path, &question.query, page.limit);
-            let link = format!("<{path}?{query}{and}limit={limit}&cursor={cursor}>; rel=\"next\"");
+            let link = format!("<{PREFIX}{path}?{query}{and}limit={limit}&cursor={cursor}>; rel=\"next\"");
             insert(&mut headers, header::LINK, &link);
         }
         Ok((headers, written.body.clone()).into_response())

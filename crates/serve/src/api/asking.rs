@@ -18,7 +18,7 @@ pub(crate) enum Format {
 /// A request, without its path.
 #[derive(Debug)]
 pub(crate) struct Asking {
-    /// The path, as it was asked for.
+    /// The path below that of the API.
     pub(crate) path: String,
     /// The parameters.
     pub(crate) params: Params,

@@ -115,6 +115,7 @@ pub(crate) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>, usual: Option
 pub fn document_route(document: OpenApi) -> axum::Router {
     let own = OpenApiRouter::<Arc<Document>>::new().nest(PREFIX, OpenApiRouter::new().routes(routes!(openapi)));
     let (router, paths) = own.split_for_parts();
+    let paths = complete(paths);
     let mut document = document;
     document.merge(paths);
     // The document is made of maps and text: nothing in it can fail to be written.

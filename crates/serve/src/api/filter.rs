@@ -19,6 +19,9 @@ const MOST_VALUES: usize = 100;
 /// What a filter of silver's `user_<column>` is called: this and the column.
 const USER: &str = "user.";
 
+/// The device of `v`, which is silver.views. Players may send an empty one, which tells no more than none.
+pub(crate) const DEVICE: &str = "nullif(v.device, '')";
+
 /// What a filter's parameters are, for messages.
 pub(crate) const TAKEN: [&str; 8] =
     ["from", "to", "region", "creator", "genre", "device", "video", "user.<column of the user metadata>"];
@@ -55,6 +58,7 @@ impl Column {
     pub(crate) fn sql(&self) -> String {
         match self {
             Column::Video => "v.video_id".to_owned(),
+            Column::Device => DEVICE.to_owned(),
             Column::User(name) => format!("cast(v.\"user_{}\" as varchar)", name.replace('"', "\"\"")),
             fixed => format!("v.{}", fixed.parameter()),
         }

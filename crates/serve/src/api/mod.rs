@@ -38,6 +38,7 @@ pub(crate) use filter::Filter;
 
 use std::sync::Arc;
 
+use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -68,7 +69,7 @@ pub fn router(api: Arc<Api>) -> (axum::Router, OpenApi) {
         .routes(routes!(problem_kinds::problem_kind));
     let (router, document) =
         OpenApiRouter::with_openapi(document::base()).nest(PREFIX, routes).with_state(api).split_for_parts();
-    let router = router.method_not_allowed_fallback(|| async {
+    let router = router.layer(CompressionLayer::new()).method_not_allowed_fallback(|| async {
         Problem::new(Kind::MethodNotAllowed, "this path is for reading: use GET or HEAD")
     });
     (router, document::complete(document))

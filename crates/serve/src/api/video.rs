@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::answer::{Answer, Question};
 use super::asking::Asking;
-use super::filter::{Filter, TAKEN};
+use super::filter::{DEVICE, Filter, TAKEN};
 use super::overview::only;
 use super::problem_kinds::bad_path;
 use super::query::encode;
@@ -121,7 +121,7 @@ pub(crate) async fn video(
 }
 
 async fn compute(api: &Api, about: &AboutVideo) -> Result<VideoDetails, Trouble> {
-    const GROUPS: [(&str, &str); 2] = [("v.region", "region"), ("v.device", "device")];
+    const GROUPS: [(&str, &str); 2] = [("v.region", "region"), (DEVICE, "device")];
     let reader = api.reader(&about.snapshot);
     let (sums, people) =
         tokio::try_join!(facts(reader, &about.filter, &GROUPS), viewers(reader, &about.filter, &[]))?;

@@ -99,6 +99,15 @@ impl DataTest {
         Ok(parsed)
     }
 
+    /// What it is about: the model or source that it is written for; a file of `tests/` is about the first that it reads.
+    pub(crate) fn about(&self) -> String {
+        match &self.kind {
+            TestKind::Generic { target: Target::Model(model), .. } => model.clone(),
+            TestKind::Generic { target: Target::Source(source, table), .. } => format!("{source}.{table}"),
+            TestKind::Singular { .. } => self.models.first().cloned().unwrap_or_default(),
+        }
+    }
+
     /// A file of `tests/`.
     pub(crate) fn singular(file: &str, name: &str, sql: &str) -> Self {
         Self {

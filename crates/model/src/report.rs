@@ -103,6 +103,8 @@ pub enum TestKind {
 pub struct TestReport {
     /// Its name, as dbt has it.
     pub name: String,
+    /// The model that it is about; of a test of a source, the source's table.
+    pub model: String,
     /// What kind.
     pub kind: TestKind,
     /// `file:line`.
@@ -111,6 +113,33 @@ pub struct TestReport {
     pub severity: Severity,
     /// How it went.
     pub result: TestResult,
+}
+
+impl TestReport {
+    /// What the row of a build keeps of it.
+    pub(crate) fn record(&self) -> TestRecord<'_> {
+        let (result, failures) = match &self.result {
+            TestResult::Passed => ("passed", 0),
+            TestResult::Unchanged => ("unchanged", 0),
+            TestResult::Skipped => ("skipped", 0),
+            TestResult::Failed(failure) => ("failed", failure.count),
+        };
+        let Self { name, model, kind, severity, .. } = self;
+        TestRecord { name, model, kind: *kind, severity: *severity, result, failures }
+    }
+}
+
+/// A test's result in the row of `gold.builds`, under `counts.tests`.
+#[derive(Debug, Serialize)]
+pub(crate) struct TestRecord<'a> {
+    name: &'a str,
+    model: &'a str,
+    kind: TestKind,
+    severity: Severity,
+    /// `passed`, `unchanged`, `skipped` or `failed`.
+    result: &'static str,
+    /// Failing rows.
+    failures: u64,
 }
 
 /// How a test went.

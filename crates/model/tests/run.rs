@@ -169,6 +169,15 @@ async fn builds_tests_and_publishes_once() {
     let build = home.lake.published().await.unwrap().unwrap();
     assert_eq!(report.outcome, Outcome::Published { build_id: build.build_id.clone() });
     assert_eq!(build.counts["rows"]["gold.best"], 2);
+    let kept = build.counts["tests"].as_array().unwrap();
+    for (kept, test) in kept.iter().zip(&report.tests) {
+        let (name, model) = (test.name.as_str(), test.model.as_str());
+        assert_eq!((kept["name"].as_str(), kept["model"].as_str()), (Some(name), Some(model)));
+        assert_eq!((&kept["result"], &kept["failures"]), (&"passed".into(), &0.into()), "{name}");
+        assert_eq!(kept["severity"], serde_json::json!(test.severity), "{name}");
+        assert!(!model.is_empty(), "{name} is about something");
+    }
+    assert_eq!(kept.len(), report.tests.len());
     assert!(build.version_of(&TableId::silver("views")).is_some());
     let again = home.run(&project, Options::default()).await;
     assert_eq!(again.outcome, Outcome::UpToDate);

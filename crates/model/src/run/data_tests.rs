@@ -102,6 +102,7 @@ async fn one(project: &Project, session: &SessionContext, test: &DataTest, count
 pub(super) fn report(test: &DataTest, result: TestResult) -> TestReport {
     TestReport {
         name: test.name.clone(),
+        model: test.about(),
         kind: ReportKind::Data,
         at: test.at.to_string(),
         severity: test.severity,

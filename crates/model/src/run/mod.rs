@@ -92,7 +92,7 @@ pub async fn run(lake: &Lake, project: &Project, options: &Options) -> Result<Re
         report.outcome = Outcome::NotPublished;
     } else {
         report.stale = run.state.stale(project);
-        let build_id = run.state.publish(project, !partial, (options.clock)()).await?;
+        let build_id = run.state.publish(project, !partial, &report.tests, (options.clock)()).await?;
         report.outcome = Outcome::Published { build_id };
     }
     report.elapsed = started.elapsed();

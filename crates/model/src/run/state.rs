@@ -16,6 +16,7 @@ use crate::checks::{DataTest, Target, TestKind};
 use crate::error::{Error, Result};
 use crate::jinja::Relation;
 use crate::project::{Model, Project};
+use crate::report::TestReport;
 use crate::{Materialized, Severity};
 
 /// What a gold table was built from; kept in the row of `gold.builds` under `counts.models`.
@@ -284,13 +285,19 @@ impl<'a> State<'a> {
 
     /// Appends the row of `gold.builds` that makes everything visible at once; gives its build id.
     /// Only a `complete` run, with all tests, lets the next one take over what has not changed since.
-    pub(super) async fn publish(&self, project: &Project, complete: bool, finished_at: i64) -> Result<String> {
-        let build = self.build(project, complete, finished_at);
+    pub(super) async fn publish(
+        &self,
+        project: &Project,
+        complete: bool,
+        tests: &[TestReport],
+        finished_at: i64,
+    ) -> Result<String> {
+        let build = self.build(project, complete, tests, finished_at);
         self.lake.publish(&build).await.map_err(Error::lake("publishing the build"))?;
         Ok(build.build_id)
     }
 
-    fn build(&self, project: &Project, complete: bool, finished_at: i64) -> Build {
+    fn build(&self, project: &Project, complete: bool, tests: &[TestReport], finished_at: i64) -> Build {
         let Progress { versions, records } = &*self.progress();
         let models: BTreeMap<String, &Record> = records.iter().map(|(id, record)| (id.to_string(), record)).collect();
         let rows: BTreeMap<String, u64> = records.iter().map(|(id, record)| (id.to_string(), record.rows)).collect();
@@ -306,6 +313,7 @@ impl<'a> State<'a> {
                 "silver_build": self.staged.build_id,
                 "models": models,
                 "project": complete.then(|| project.digest()),
+                "tests": tests.iter().map(TestReport::record).collect::<Vec<_>>(),
             }),
         }
     }

@@ -50,6 +50,7 @@ pub(super) async fn run(
 pub(super) fn report(test: &UnitTest, result: TestResult) -> TestReport {
     TestReport {
         name: test.name.clone(),
+        model: test.model.clone(),
         kind: TestKind::Unit,
         at: test.at.to_string(),
         severity: Severity::Error,

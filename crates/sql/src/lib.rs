@@ -1,1 +1,51 @@
 //! The SQL endpoint: PostgreSQL's wire protocol, read-only, over the tables of the lake.
+//!
+//! psql, drivers and BI tools connect to [`Server`] as they would to PostgreSQL. Every statement reads the published
+//! build (`bronze` its newest state); a transaction reads the versions of its first statement. Nothing can be written,
+//! except temporary tables, which live and die with their session.
+//!
+//! The parts, from the socket inwards:
+//!
+//! * `server`, `opening`, `wire`, `codec`, `auth`: sockets, TLS, passwords, messages and their limits.
+//! * `connection`, `simple`, `extended`, `deliver`: the two protocols, statement by statement, and rows on their way out.
+//! * `session`, `commands`, `transaction`, `variables`, `temporary`: what a client has on this side, and what changes it.
+//! * `bounds`, `statement`, `columns`, `prepare`: text to something that may run, refused before it can do harm.
+//! * `engine`, `memory`, `yields`, `rows`, `interrupt`: queries on a runtime of their own, with a deadline, a bound on memory and
+//!   a way to stop them.
+//! * `snapshot`, `catalog`, `listing`, `information`, `functions`: the tables and what clients ask about them.
+
+mod auth;
+mod bounds;
+mod catalog;
+mod codec;
+mod columns;
+mod commands;
+mod connection;
+mod deliver;
+mod engine;
+mod error;
+mod extended;
+mod failure;
+mod functions;
+mod information;
+mod interrupt;
+mod listing;
+mod memory;
+mod opening;
+mod prepare;
+mod rows;
+mod server;
+mod session;
+mod settings;
+mod simple;
+mod snapshot;
+mod statement;
+mod temporary;
+mod transaction;
+mod variables;
+mod wire;
+mod yields;
+
+pub use error::{Error, Result};
+pub use server::Server;
+pub use settings::{Settings, Tls, User};

@@ -1,0 +1,201 @@
+//! The query engine: on threads of its own, with a bound on memory, and nothing of a query left when nobody waits for it.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arrow_array::RecordBatch;
+use datafusion::{
+    execution::{
+        SessionState, SessionStateBuilder, TaskContext,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    logical_expr::LogicalPlan,
+    physical_plan::execute_stream,
+    prelude::SessionContext,
+};
+use datafusion_postgres::datafusion_pg_catalog::pg_catalog::{context::EmptyContextProvider, setup_pg_catalog};
+use futures::StreamExt;
+use streamreel_lake::Lake;
+use tokio::{
+    runtime::Runtime,
+    sync::mpsc,
+    task::{AbortHandle, JoinHandle},
+};
+
+use crate::{
+    error::{Error, Result},
+    failure::{Failure, Outcome, code},
+    functions,
+    memory::Shared,
+    settings::Settings,
+    snapshot::CATALOG,
+    yields,
+};
+
+/// Stack of a query's thread, in bytes: plans are walked by recursion.
+const STACK: usize = 64 << 20;
+
+/// Runs queries.
+pub(crate) struct Engine {
+    /// Taken when the engine is dropped.
+    runtime: Option<Runtime>,
+    base: SessionState,
+    environment: Arc<RuntimeEnv>,
+    memory: Arc<Shared>,
+    query_memory: usize,
+}
+
+impl Engine {
+    /// An engine that reads files as the lake's session does.
+    pub(crate) fn new(lake: &Lake, session: &SessionContext, settings: &Settings) -> Result<Self> {
+        let environment = environment(lake, session, settings)?;
+        let base = base(session, &environment)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(settings.query_threads())
+            .thread_name("sql-query")
+            .thread_stack_size(STACK)
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Start { operation: "start threads for queries", source })?;
+        let memory = Shared::new(settings.memory_bytes);
+        Ok(Self { runtime: Some(runtime), base, environment, memory, query_memory: settings.query_memory_bytes })
+    }
+
+    /// The state that sessions start from: functions, types and rules, without tables.
+    pub(crate) fn base(&self) -> SessionState {
+        self.base.clone()
+    }
+
+    /// Does work on the queries' threads; it is given up when its caller no longer waits.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Outcome<T>> + Send + 'static,
+    ) -> Outcome<T> {
+        let task = self.spawn(work);
+        let _guard = Aborts(task.abort_handle());
+        task.await.unwrap_or_else(|error| Err(lost(&error.to_string())))
+    }
+
+    /// Starts a plan; its rows come through what this gives.
+    pub(crate) fn start(&self, state: SessionState, plan: LogicalPlan) -> Running {
+        let (sender, batches) = mpsc::channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let pool = self.memory.query(self.query_memory);
+        let environment = Arc::new(RuntimeEnv { memory_pool: pool, ..RuntimeEnv::clone(&self.environment) });
+        let stopped = Arc::clone(&stop);
+        let task = self.spawn(async move {
+            let last = match execute(state, plan, environment, stopped, &sender).await {
+                Ok(()) => Ok(None),
+                Err(failure) => Err(failure),
+            };
+            // Nobody waits for it: then there is nobody to tell.
+            let _ = sender.send(last).await;
+        });
+        Running { batches, stop, _task: Aborts(task.abort_handle()) }
+    }
+
+    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.runtime.as_ref().expect("the runtime is only taken when the engine is dropped").spawn(work)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Runs a plan, batch by batch as they are taken.
+async fn execute(
+    state: SessionState,
+    plan: LogicalPlan,
+    environment: Arc<RuntimeEnv>,
+    stop: Arc<AtomicBool>,
+    sender: &mpsc::Sender<Outcome<Option<RecordBatch>>>,
+) -> Outcome {
+    let plan = state.create_physical_plan(&plan).await?;
+    let plan = yields::interruptible(plan, &stop)?;
+    let task = TaskContext::from(&state).with_runtime(environment);
+    let mut batches = execute_stream(plan, Arc::new(task))?;
+    while let Some(batch) = batches.next().await {
+        if sender.send(Ok(Some(batch?))).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Aborts a task when it is dropped.
+struct Aborts(AbortHandle);
+
+impl Drop for Aborts {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A query under way. Dropped, it stops.
+pub(crate) struct Running {
+    batches: mpsc::Receiver<Outcome<Option<RecordBatch>>>,
+    stop: Arc<AtomicBool>,
+    _task: Aborts,
+}
+
+impl Running {
+    /// The next rows; `None`: there are no more.
+    pub(crate) async fn next(&mut self) -> Outcome<Option<RecordBatch>> {
+        self.batches.recv().await.unwrap_or_else(|| Err(lost("its task ended")))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn lost(why: &str) -> Failure {
+    tracing::error!(why, "a query was lost");
+    Failure::new(code::INTERNAL, "the query engine failed; the server's log says more")
+}
+
+fn environment(lake: &Lake, session: &SessionContext, settings: &Settings) -> Result<Arc<RuntimeEnv>> {
+    let mode = match &lake.settings().spill_dir {
+        Some(dir) => {
+            let made = std::fs::create_dir_all(dir);
+            made.map_err(|source| Error::Start { operation: "make the folder that queries spill to", source })?;
+            DiskManagerMode::Directories(vec![dir.clone()])
+        }
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(settings.spill_bytes);
+    RuntimeEnvBuilder::from_runtime_env(&session.runtime_env())
+        .with_disk_manager_builder(disk)
+        .build_arc()
+        .map_err(Error::Engine)
+}
+
+/// The lake's own session settings, with PostgreSQL's functions, types and dialect.
+fn base(session: &SessionContext, environment: &Arc<RuntimeEnv>) -> Result<SessionState> {
+    let config = session.state().config().clone();
+    let config = config
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(true)
+        .with_default_catalog_and_schema(CATALOG, "public")
+        .set_str("datafusion.sql_parser.dialect", "PostgreSQL");
+    let context = SessionContext::new_with_config_rt(config, Arc::clone(environment));
+    setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|error| Error::Engine(*error))?;
+    let mut state = SessionStateBuilder::new_from_existing(context.state())
+        .with_physical_optimizer_rule(Arc::new(yields::JoinsYield))
+        .build();
+    functions::register(&mut state, functions::of_server()).map_err(Error::Engine)?;
+    Ok(state)
+}

@@ -1,0 +1,115 @@
+//! The listener: it takes clients in, as many as there are places for.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use streamreel_lake::Lake;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth::Door,
+    connection,
+    engine::Engine,
+    error::{Error, Result},
+    failure::{Failure, code},
+    listing::System,
+    session::Shared,
+    settings::Settings,
+    snapshot::Snapshots,
+    statement::Reader,
+};
+
+/// Connections beyond the sessions: those that log in, cancel a query, or are told that there is no place.
+const DOORSTEP: usize = 64;
+/// How long sessions have to end when the server stops.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Wait after the system could not take a connection, as when all file descriptors are in use.
+const BREATHER: Duration = Duration::from_millis(100);
+
+/// A SQL endpoint that listens.
+pub struct Server {
+    listener: TcpListener,
+    addr: SocketAddr,
+    door: Arc<Door>,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Opens the lake's tables and listens.
+    ///
+    /// # Errors
+    /// [`Error::Exposed`] for an address that others can reach without a password and TLS; when the address, the
+    /// certificate or the lake can't be used.
+    pub async fn bind(lake: Lake, settings: Settings) -> Result<Self> {
+        let door = Door::new(&settings)?;
+        let (snapshots, session) = Snapshots::open(lake.clone()).await?;
+        let snapshots = Arc::new(snapshots);
+        let engine = Engine::new(&lake, &session, &settings)?;
+        let system = System::new(&snapshots).map_err(Error::Engine)?;
+        let listen = |source| Error::Listen { addr: settings.addr, source };
+        let listener = TcpListener::bind(settings.addr).await.map_err(listen)?;
+        let addr = listener.local_addr().map_err(listen)?;
+        let shared = Shared { settings, engine, snapshots, system: Arc::new(system), reader: Reader::new() };
+        Ok(Self { listener, addr, door: Arc::new(door), shared: Arc::new(shared) })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves clients until `shutdown` is done. Then queries are stopped and clients told.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { listener, door, shared, .. } = self;
+        let most = shared.settings.max_connections;
+        let places = Arc::new(Semaphore::new(most));
+        let stop = CancellationToken::new();
+        let mut clients = JoinSet::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = clients.join_next() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((socket, peer)) if clients.len() < most + DOORSTEP => {
+                    let (door, shared) = (Arc::clone(&door), Arc::clone(&shared));
+                    let served = connection::serve(socket, peer, door, shared, Arc::clone(&places), stop.clone());
+                    clients.spawn(std::panic::AssertUnwindSafe(served).catch_unwind().map(move |served| {
+                        if served.is_err() {
+                            tracing::error!(%peer, "a SQL connection panicked");
+                        }
+                    }));
+                }
+                Ok((socket, peer)) => refuse(socket, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "can't take a SQL connection");
+                    tokio::time::sleep(BREATHER).await;
+                }
+            }
+        }
+        drop(listener);
+        stop.cancel();
+        let all_left = async { while clients.join_next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, all_left).await.is_err() {
+            tracing::warn!(clients = clients.len(), "SQL clients did not leave in time");
+        }
+    }
+}
+
+fn refuse(socket: TcpStream, peer: SocketAddr) {
+    tracing::warn!(%peer, "SQL connection refused: too many at once");
+    connection::turn_away(socket, Failure::new(code::TOO_MANY_CONNECTIONS, "sorry, too many clients already"));
+}

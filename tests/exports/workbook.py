@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lxml import etree
 from pyarrow import parquet
-from tableauhyperapi import Connection, CreateMode, HyperProcess, Telemetry
+from tableauhyperapi import Connection, CreateMode, HyperException, HyperProcess, Telemetry
 
 DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
 WORKBOOK = DASHBOARDS / "tableau_viewer_insights.twb"
@@ -187,7 +187,11 @@ def check_sheets(document, connection: Connection) -> None:
     expect(on_page == set(names), f"the dashboard shows {on_page}, the sheets are {names}")
     for sheet in sheets:
         source = sources[sheet.find(".//view/datasources/datasource").get("name")]
-        rows = connection.execute_list_query(query(sheet, source))
+        try:
+            rows = connection.execute_list_query(query(sheet, source))
+        except HyperException as error:
+            expect(False, f"{sheet.get('name')}: {error.main_message}")
+            continue
         expect(len(rows) > 1, f"{sheet.get('name')} shows {len(rows)} rows")
         print(f"      {sheet.get('name')}: {len(rows)} rows from {source.xml.get('caption')}")
 

@@ -9,6 +9,7 @@ Exit status 0 if all agrees.
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -36,7 +37,8 @@ def main() -> None:
         out = Path(scratch, "out")
         for form in ("csv", "parquet", "hyper"):
             tools.say(f"export --format {form}")
-            tools.run(program, "--home", home, "export", "--format", form, "--to", out, env=surroundings, stdout=sys.stderr)
+            tools.run(program, "--home", home, "export", "--format", form, "--to", out, env=surroundings,
+                      stdout=subprocess.DEVNULL)
         tools.say("rows")
         tools.run(python, HERE / "rows.py", program, home, out)
         tools.say("workbook")

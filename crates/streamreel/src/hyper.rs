@@ -16,7 +16,7 @@ const ENVIRONMENT: &str = "hyper-0.0.26963";
 const SCRIPT: &str = include_str!("hyper.py");
 const PYTHON: &str = "python3";
 /// Lines of what a failed program said that are passed on. pip says the reason last.
-const LAST_LINES: usize = 4;
+const LAST_LINES: usize = 3;
 
 /// A table of an extract.
 #[derive(Debug)]
@@ -98,7 +98,8 @@ fn make_environment(folder: &Path) -> Result<()> {
             last_lines(&made)
         );
     }
-    let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", PACKAGE];
+    let pip =
+        ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "1", PACKAGE];
     let installed = run(Command::new(folder.join("bin/python")).args(pip))?;
     if !installed.status.success() {
         bail!(

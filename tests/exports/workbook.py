@@ -152,7 +152,7 @@ def condition(filter, instances: dict, source: Source) -> str | None:
     """A filter that keeps or drops one member, as SQL."""
     steps = {step.get("function"): step for step in filter.iter("groupfilter")}
     if "member" not in steps or "union" in steps:
-        return None
+        return None  # of measures, or of all; what the top videos are is left out
     member = steps["member"].get("member")
     field = source.expression(instances[steps["member"].get("level")[1:-1]])
     holds = f"{field} is null" if member == "%null%" else f"{field} = '{member.strip(chr(34))}'"

@@ -51,8 +51,7 @@ def exercise(server: Served, scratch: Path) -> None:
     server.get("/api/v1/nothing")
     script = scratch / "metrics.sql"
     script.write_text("select 1;\n")
-    tools.run(tools.need("psql", "postgresql-client"), "--no-psqlrc", "--quiet", f"--file={script}",
-              sql.address(server.sql_port), capture_output=True)
+    sql.psql(server.sql_port, script)
     time.sleep(SETTLES_S)
 
 

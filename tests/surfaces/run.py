@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """All surfaces of a running server: same numbers everywhere, an API as documented, bad input survived, metrics as named.
 
-    python3 tests/surfaces/run.py [--program PATH] [--keep] [parity|conformance|hostile|metrics ...]
+    python3 tests/surfaces/run.py [--program PATH] [--keep] [parity|tableau|conformance|hostile|metrics ...]
 
 Makes a demo lake of 100,000 events, exports it, starts `streamreel serve` on free ports, runs the checks (all by default), and
 stops everything. Needs Python 3.10 with venv, PyPI and Maven Central the first time, and psql, a JDK, Maven and Chromium, which
@@ -23,7 +23,7 @@ from server import Server
 
 HERE = Path(__file__).resolve().parent
 # Parity before the attacks, metrics after them: by then everything has been counted.
-CHECKS = ("parity", "conformance", "hostile", "metrics")
+CHECKS = ("parity", "tableau", "conformance", "hostile", "metrics")
 TOOLS = {"psql": "postgresql-client", "javac": "default-jdk-headless", "mvn": "maven", "chromium": "chromium"}
 
 

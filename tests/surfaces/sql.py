@@ -53,16 +53,27 @@ def address(port: int) -> str:
     return f"host=127.0.0.1 port={port} user=streamreel dbname=streamreel"
 
 
+def psql(port: int, script: Path) -> str:
+    """What psql prints of a script: tab-separated text, nulls as \\N."""
+    return tools.run(
+        tools.need("psql", "postgresql-client"), "--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
+        "--field-separator=\t", "--pset=null=\\N", "--set=ON_ERROR_STOP=1", f"--file={script}", address(port),
+        capture_output=True, text=True,
+    ).stdout
+
+
+def rows_by_psql(port: int, statement: str, scratch: Path) -> list[list[str]]:
+    """Rows of one statement, as text."""
+    script = scratch / "statement.sql"
+    script.write_text(f"{statement};\n")
+    return [line.split("\t") for line in psql(port, script).splitlines()]
+
+
 def by_psql(port: int, pairs: list[Pair], scratch: Path) -> list[dict]:
     """All pairs, by psql."""
     script = scratch / "psql.sql"
     script.write_text("".join(f"{sql};\n\\echo --\n" for pair in pairs for sql in statements(pair)))
-    done = tools.run(
-        tools.need("psql", "postgresql-client"), "--no-psqlrc", "--no-align", "--tuples-only", "--field-separator=\t",
-        "--pset=null=\\N", "--set=ON_ERROR_STOP=1", f"--file={script}",
-        address(port), capture_output=True, text=True,
-    )
-    return parsed(done.stdout, len(pairs))
+    return parsed(psql(port, script), len(pairs))
 
 
 def by_jdbc(port: int, pairs: list[Pair], scratch: Path) -> list[dict]:

@@ -210,27 +210,35 @@ def slow_readers(server: Served) -> None:
             connection.close()
 
 
+def after_all(server: Served, files: int) -> str:
+    """Bounds that hold for all of it; what to print of them."""
+    time.sleep(2)
+    peak, now = server.peak_memory_bytes(), server.open_files()
+    expect(peak < MEMORY_BYTES, f"the server held {peak >> 20} MiB at its peak")
+    expect(now < files + MORE_FILES, f"{now} files are open where {files} were")
+    expect("panicked" not in server.log.read_text(errors="replace"), f"the server's log has a panic:\n{server.tail()}")
+    return f"peak of memory {peak >> 20} MiB, {now} files open"
+
+
 def main() -> int:
     server = Served(json.loads(Path(sys.argv[1]).read_text()))
     still_serves(server, "before")
-    files = server.open_files()
+    files, bounds = server.open_files(), "the server has ended"
     for attack in (paths, headers, parameters, bodies, idle, slow_readers):
         tools.say(f"hostile: {attack.__name__.replace('_', ' ')}")
         try:
             attack(server)
         except OSError as error:
             expect(False, f"{attack.__name__}: {error}")
-        expect(server.alive(), f"{attack.__name__}: the server has ended:\n{server.tail()}")
+        if not server.alive():
+            expect(False, f"{attack.__name__}: the server has ended:\n{server.tail()}")
+            break
         still_serves(server, attack.__name__)
-    time.sleep(2)
-    peak, now = server.peak_memory_bytes(), server.open_files()
-    expect(peak < MEMORY_BYTES, f"the server held {peak >> 20} MiB at its peak")
-    expect(now < files + MORE_FILES, f"{now} files are open where {files} were")
-    log = server.log.read_text(errors="replace")
-    expect("panicked" not in log, f"the server's log has a panic:\n{server.tail()}")
+    else:
+        bounds = after_all(server, files)
     for problem in PROBLEMS:
         print(f"WRONG {problem}")
-    print(f"hostile: {len(PROBLEMS)} problems; peak of memory {peak >> 20} MiB, {now} files open")
+    print(f"hostile: {len(PROBLEMS)} problems; {bounds}")
     return 1 if PROBLEMS else 0
 
 

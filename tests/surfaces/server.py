@@ -68,7 +68,7 @@ class Served:
 class Server(Served):
     """One that is started here, and stopped at the end of `with`."""
 
-    def __init__(self, program: Path, home: Path, log: Path, verb: tuple[str, ...] = ("serve",)):
+    def __init__(self, program: Path, home: Path, log: Path, verb: tuple[str, ...] = ("serve", "--collect")):
         http, sql = free_port(), free_port()
         addresses = ["--http", f"127.0.0.1:{http}", "--sql", f"127.0.0.1:{sql}"]
         with log.open("wb") as out:

@@ -130,7 +130,8 @@ pub enum Command {
     /// Write gold tables as files for other tools.
     #[command(after_help = "Examples:\n  streamreel export --format csv --to ./out\n  \
         streamreel export --format parquet viewer_retention top_content\n  streamreel export --format hyper --to ./tableau\n\n\
-        hyper needs Python with the package tableauhyperapi (pip install tableauhyperapi).")]
+        csv and parquet are a file a table. hyper is one extract, streamreel.hyper, of all tables; Tableau's library for it \
+        is installed from PyPI the first time (needs python3 with venv).")]
     Export(Export),
     /// Look after the lake: compact files, remove old ones, list versions.
     #[command(subcommand)]
@@ -360,7 +361,7 @@ pub enum ExportFormat {
     Csv,
     /// Columnar, zstd.
     Parquet,
-    /// Tableau extracts.
+    /// One Tableau extract of all tables.
     Hyper,
 }
 

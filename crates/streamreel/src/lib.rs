@@ -11,6 +11,7 @@ mod draw;
 mod failure;
 mod feed;
 mod home;
+mod hyper;
 mod lines;
 mod logging;
 mod output;

@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use datafusion::execution::context::SessionContext;
 use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
@@ -18,10 +17,12 @@ use crate::cli::{Export, ExportFormat};
 use crate::draw::thousands;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Home, make_folder, runtime};
+use crate::hyper::{self, Source};
 use crate::output;
+use crate::progress::Progress;
 
-/// Writes a Hyper extract from a Parquet file; the library for that exists in Python only.
-const HYPER: &str = include_str!("export_hyper.py");
+/// The extract that holds all tables.
+const EXTRACT: &str = "streamreel.hyper";
 
 #[derive(Serialize)]
 struct Exported {
@@ -40,12 +41,13 @@ pub fn run(home: &Home, args: &Export) -> Outcome {
         };
         let all: Vec<&str> =
             build.versions.keys().filter(|id| id.layer == Layer::Gold).map(|id| id.name.as_str()).collect();
+        let tables = wanted(&args.tables, &all)?;
         let session = lake.session(&Reading::Published).await?;
-        let mut exported = Vec::new();
-        for table in wanted(&args.tables, &all)? {
-            exported.push(one(home, &session, &table, args).await?);
+        match args.format {
+            ExportFormat::Csv => files(home, &session, &tables, args, "csv", csv).await,
+            ExportFormat::Parquet => files(home, &session, &tables, args, "parquet", parquet).await,
+            ExportFormat::Hyper => extract(home, &session, &tables, args).await,
         }
-        Ok(exported)
     })?;
     home.printer.result(&exported, |exported| {
         let line =
@@ -66,33 +68,73 @@ fn wanted(asked: &[String], all: &[&str]) -> Outcome<Vec<String>> {
             Err(Failure::usage(format!("there is no table gold.{plain}; there are {}", all.join(", "))))
         }
     };
-    asked.iter().map(known).collect()
+    let mut tables = asked.iter().map(known).collect::<Outcome<Vec<_>>>()?;
+    tables.sort();
+    tables.dedup();
+    Ok(tables)
 }
 
-async fn one(home: &Home, session: &SessionContext, table: &str, args: &Export) -> Outcome<Exported> {
-    let id = TableId::gold(table);
-    let extension = match args.format {
-        ExportFormat::Csv => "csv",
-        ExportFormat::Parquet => "parquet",
-        ExportFormat::Hyper => "hyper",
-    };
-    let file = args.to.join(format!("{table}.{extension}"));
-    // Readers of the folder see a whole file or none.
-    let staged = args.to.join(format!(".{table}.{extension}.{}", std::process::id()));
-    let mut progress = home.display.start(table, "rows", None);
-    let rows = match args.format {
-        ExportFormat::Csv => csv(session, &id, &staged, &mut progress).await,
-        ExportFormat::Parquet => parquet(session, &id, &staged, &mut progress).await,
-        ExportFormat::Hyper => hyper(session, &id, &staged, &mut progress).await,
-    };
-    let rows = rows.inspect_err(|_| {
-        let _ = std::fs::remove_file(&staged);
-    })?;
-    std::fs::rename(&staged, &file).with_context(|| format!("can't write {}", file.display()))?;
-    Ok(Exported { table: id.to_string(), file, rows })
+/// A file a table.
+async fn files(
+    home: &Home,
+    session: &SessionContext,
+    tables: &[String],
+    args: &Export,
+    extension: &str,
+    write: impl AsyncFn(&SessionContext, &TableId, &Path, &mut Progress) -> anyhow::Result<u64>,
+) -> Outcome<Vec<Exported>> {
+    let mut exported = Vec::new();
+    for table in tables {
+        let id = TableId::gold(table);
+        let file = args.to.join(format!("{table}.{extension}"));
+        // Readers of the folder see a whole file or none.
+        let staged = args.to.join(format!(".{table}.{extension}.{}", std::process::id()));
+        let mut progress = home.display.start(table, "rows", None);
+        let written = write(session, &id, &staged, &mut progress).await;
+        let rows = written.and_then(|rows| publish(&staged, &file).map(|()| rows)).inspect_err(|_| {
+            let _ = std::fs::remove_file(&staged);
+        })?;
+        exported.push(Exported { table: id.to_string(), file, rows });
+    }
+    Ok(exported)
 }
 
-type Progress = crate::progress::Progress;
+/// One extract of all tables: Tableau opens one file, and joins within it.
+async fn extract(home: &Home, session: &SessionContext, tables: &[String], args: &Export) -> Outcome<Vec<Exported>> {
+    let file = args.to.join(EXTRACT);
+    let scratch = std::path::absolute(&args.to)?.join(format!(".{EXTRACT}.{}", std::process::id()));
+    make_folder(&scratch)?;
+    let written = extract_in(home, session, tables, &scratch, &file).await;
+    // What is left there is of no use, whatever came of it.
+    let _ = std::fs::remove_dir_all(&scratch);
+    let exported =
+        |s: Source| Exported { table: TableId::gold(&s.table).to_string(), file: file.clone(), rows: s.rows };
+    Ok(written?.into_iter().map(exported).collect())
+}
+
+async fn extract_in(
+    home: &Home,
+    session: &SessionContext,
+    tables: &[String],
+    scratch: &Path,
+    file: &Path,
+) -> anyhow::Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for table in tables {
+        let through = scratch.join(format!("{table}.parquet"));
+        let mut progress = home.display.start(table, "rows", None);
+        let rows = parquet(session, &TableId::gold(table), &through, &mut progress).await?;
+        sources.push(Source { table: table.clone(), parquet: through, rows });
+    }
+    let staged = scratch.join(EXTRACT);
+    hyper::write(&staged, &sources, home.printer)?;
+    publish(&staged, file)?;
+    Ok(sources)
+}
+
+fn publish(staged: &Path, file: &Path) -> anyhow::Result<()> {
+    std::fs::rename(staged, file).with_context(|| format!("can't write {}", file.display()))
+}
 
 async fn csv(session: &SessionContext, id: &TableId, file: &Path, progress: &mut Progress) -> anyhow::Result<u64> {
     let out = File::create(file).with_context(|| format!("can't write {}", file.display()))?;
@@ -124,21 +166,4 @@ async fn parquet(session: &SessionContext, id: &TableId, file: &Path, progress: 
     }
     writer.close()?;
     Ok(rows)
-}
-
-async fn hyper(session: &SessionContext, id: &TableId, file: &Path, progress: &mut Progress) -> anyhow::Result<u64> {
-    let through = file.with_extension("parquet");
-    let rows = parquet(session, id, &through, progress).await;
-    let made = rows.and_then(|rows| python(&through, file, &id.name).map(|()| rows));
-    let _ = std::fs::remove_file(&through);
-    made
-}
-
-fn python(from: &Path, to: &Path, table: &str) -> anyhow::Result<()> {
-    let ran = Command::new("python3").args(["-c", HYPER]).arg(from).arg(to).arg(table).stdin(Stdio::null()).output();
-    let ran = ran.context("hyper files are written by Python, and `python3` can't be started")?;
-    if !ran.status.success() {
-        bail!("no hyper file: {}", String::from_utf8_lossy(&ran.stderr).trim());
-    }
-    Ok(())
 }

@@ -62,7 +62,7 @@ function api(path, q) {
   throw new Bad(404, "Not found", `There is nothing at ${path}.`);
 }
 const dist = join(import.meta.dirname, "../../crates/serve/page"); const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
-createServer((req, res) => { const url = new URL(req.url, "http://x");
+createServer((req, res) => { if (req.method === "POST") { received++; clean++; res.writeHead(200).end("{}"); return; } const url = new URL(req.url, "http://x");
   if (url.pathname === "/api/v1/live") { res.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" }); const send = () => res.write(`event: live\ndata: ${JSON.stringify(live())}\n\n`); send(); const t = setInterval(send, 1000); req.on("close", () => clearInterval(t)); return; }
   if (url.pathname.startsWith("/api/v1")) { try { const body = JSON.stringify(api(url.pathname.slice(7), url.searchParams)); res.writeHead(200, { "content-type": "application/json", "cache-control": "no-cache" }).end(body); } catch (e) { if (!(e instanceof Bad)) { console.error(e); e = new Bad(500, "Mock", String(e)); } res.writeHead(e.status, { "content-type": "application/problem+json" }).end(JSON.stringify(e.body)); } return; }
   const file = join(dist, url.pathname); const hit = url.pathname.startsWith("/assets/") && existsSync(file) ? file : join(dist, "index.html");

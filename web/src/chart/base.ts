@@ -3,7 +3,7 @@ import { position } from "../text/format";
 import type { Palette } from "./palette";
 
 /** Charts that stand above each other use the same margins, so that their axes line up. */
-export const MARGIN = { left: 52, right: 16 };
+export const MARGIN = { left: 52, right: 16, outerBoundsMode: "none" };
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
 
@@ -47,16 +47,26 @@ export function yAxis(palette: Palette) {
   };
 }
 
-/** Places in a video, from its beginning to `seconds`. */
-export function positionAxis(palette: Palette, seconds: number) {
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400];
+const MOST_LABELS = 9;
+
+/** Seconds between labels so that a stretch of `seconds` has few of them, at round times. */
+export function labelStep(seconds: number): number {
+  return STEPS.find((step) => seconds / step <= MOST_LABELS) ?? Math.ceil(seconds / MOST_LABELS / 3600) * 3600;
+}
+
+/** Places in a video, from its beginning to `seconds`, of which the stretch `zoom` is shown. */
+export function positionAxis(palette: Palette, seconds: number, zoom: [number, number] | null) {
+  const [from, to] = zoom ?? [0, seconds];
   return {
     ...xAxis(palette),
     type: "value",
     min: 0,
     max: seconds,
-    minInterval: 1,
-    interval: undefined,
-    axisLabel: { color: palette.soft, hideOverlap: true, formatter: position },
+    interval: labelStep(to - from),
+    // Bars may stand over the ends, so that both charts have the same axis.
+    containShape: false,
+    axisLabel: { color: palette.soft, hideOverlap: true, formatter: position, showMaxLabel: false },
     axisPointer: { snap: false, label: { show: false } },
   };
 }

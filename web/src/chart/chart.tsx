@@ -54,10 +54,10 @@ export function Chart({ option, label, height, group, onChart }: ChartProps) {
 
   if (failure !== null) {
     return (
-      <p class="problem" role="alert" style={{ minHeight: height }}>
+      <p class="problem" role="alert" style={{ minHeight: `${height}px` }}>
         The charts could not be loaded: {String(failure)}. Reload the page; the table view works without them.
       </p>
     );
   }
-  return <div ref={box} class="chart" role="img" aria-label={label} style={{ height }} />;
+  return <div ref={box} class="chart" role="img" aria-label={label} style={{ height: `${height}px` }} />;
 }

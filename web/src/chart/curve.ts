@@ -144,8 +144,8 @@ export function curveOption({ drawn, library, kind, seconds, zoom }: CurveChart,
         return tooltip(`${position(second)} (second ${count(second)})`, readout(drawn, library, kind, second, palette));
       },
     },
-    xAxis: positionAxis(palette, seconds),
-    yAxis: { ...yAxis(palette), min: 0, ...(kind === "plays" ? {} : { max: 1 }), axisLabel: { color: palette.soft, formatter: format } },
+    xAxis: positionAxis(palette, seconds, zoom),
+    yAxis: { ...yAxis(palette), min: 0, ...(kind === "plays" ? {} : { max: 1, interval: 0.25 }), axisLabel: { color: palette.soft, formatter: format } },
     ...zooming(seconds, zoom),
     series: [
       ...(library === null || first === undefined ? [] : librarySeries(library, kind, first.curve.plays.length, palette)),

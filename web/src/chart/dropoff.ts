@@ -1,5 +1,5 @@
 /** The drop-off timeline: what viewers did by position, stacked, with the margins and axis of the curve above it. */
-import type { DropOff } from "../api/types";
+import type { Bucket, DropOff } from "../api/types";
 import { compact, count, position } from "../text/format";
 import { DROP_OFF, DROP_OFF_NAMES, type DropOffKind } from "../text/terms";
 import { base, MARGIN, positionAxis, tooltipBase, yAxis, zooming } from "./base";
@@ -13,9 +13,30 @@ export interface DropOffChart {
   seconds: number;
   /** First and last second shown; `null` for all. */
   zoom: [number, number] | null;
+  /** Where the scale ends; `null` for the largest bar. */
+  ceiling: number | null;
 }
 
-export function dropOffOption({ answer, shown, seconds, zoom }: DropOffChart, palette: Palette): object {
+/** Where the scale should end so that a few bars, mostly the exits at the end, do not flatten all others; `null` if none does. */
+export function ceilingOf(buckets: Bucket[], shown: readonly DropOffKind[]): number | null {
+  const heights = buckets.map((bucket) => total(bucket, shown)).sort((a, b) => b - a);
+  const usual = heights[Math.max(2, Math.floor(heights.length * 0.02))] ?? 0;
+  const ceiling = roundUp(Math.max(4, usual * 1.25));
+  return (heights[0] ?? 0) > ceiling * 2 ? ceiling : null;
+}
+
+/** The next of 1, 2, 3, 4, 5, 6, 8 times a power of ten. */
+export function roundUp(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  const digit = [1, 2, 3, 4, 5, 6, 8, 10].find((d) => d * power >= value) ?? 10;
+  return digit * power;
+}
+
+export function total(bucket: Bucket, shown: readonly DropOffKind[]): number {
+  return shown.reduce((sum, kind) => sum + bucket[kind], 0);
+}
+
+export function dropOffOption({ answer, shown, seconds, zoom, ceiling }: DropOffChart, palette: Palette): object {
   const { bucket_s: width, buckets } = answer;
   const at = (x: number) => buckets.find((b) => x >= b.start_s && x < b.start_s + width);
   return {
@@ -34,8 +55,8 @@ export function dropOffOption({ answer, shown, seconds, zoom }: DropOffChart, pa
         return tooltip(`${position(start)} to ${position(start + width)}`, lines);
       },
     },
-    xAxis: positionAxis(palette, seconds),
-    yAxis: { ...yAxis(palette), minInterval: 1, splitNumber: 3, axisLabel: { color: palette.soft, formatter: compact } },
+    xAxis: positionAxis(palette, seconds, zoom),
+    yAxis: { ...yAxis(palette), minInterval: 1, ...(ceiling === null ? {} : { max: ceiling }), splitNumber: 3, axisLabel: { color: palette.soft, formatter: compact } },
     ...zooming(seconds, zoom),
     series: shown.map((kind) => ({
       id: kind,

@@ -1,7 +1,7 @@
 /** Records a second by what became of them, over the last minutes. */
 import type { Rates } from "../api/types";
 import { clock, compact, rate } from "../text/format";
-import { base, tooltipBase, xAxis, yAxis } from "./base";
+import { base, MARGIN, tooltipBase, xAxis, yAxis } from "./base";
 import type { Palette } from "./palette";
 import { tooltip } from "./tooltip";
 
@@ -11,7 +11,7 @@ export const OUTCOME_NAMES = { clean: "Clean", rejected: "Rejected", duplicate: 
 export function ratesOption(history: Rates[], palette: Palette): object {
   return {
     ...base(palette),
-    grid: { left: 52, right: 16, top: 14, bottom: 26 },
+    grid: { ...MARGIN, top: 14, bottom: 26 },
     tooltip: {
       ...tooltipBase(palette),
       formatter: (items: { dataIndex: number }[]) => {

@@ -2,7 +2,7 @@
 import type { Day } from "../api/types";
 import { compact, duration } from "../text/format";
 import type { Metric } from "../text/terms";
-import { base, tooltipBase, xAxis, yAxis } from "./base";
+import { base, MARGIN, tooltipBase, xAxis, yAxis } from "./base";
 import type { Palette } from "./palette";
 import { type Line, tooltip } from "./tooltip";
 
@@ -15,9 +15,10 @@ export interface Unit {
 export function trendOption(days: Day[], before: Day[], metric: Metric, unit: Unit, palette: Palette): object {
   const names = days.map((day) => day.date);
   const bounded = metric === "avg_retention" ? 100 : metric === "completion_rate" ? 1 : undefined;
+  const labels = { color: palette.soft, hideOverlap: true, alignMaxLabel: "right" };
   return {
     ...base(palette),
-    grid: { left: 56, right: 16, top: 14, bottom: 26 },
+    grid: { ...MARGIN, top: 14, bottom: 26 },
     tooltip: {
       ...tooltipBase(palette),
       formatter: (items: { dataIndex: number }[]) => {
@@ -29,7 +30,7 @@ export function trendOption(days: Day[], before: Day[], metric: Metric, unit: Un
         return tooltip(`Day ${i + 1} of ${days.length}`, lines);
       },
     },
-    xAxis: { ...xAxis(palette), type: "category", data: names, boundaryGap: days.length === 1 },
+    xAxis: { ...xAxis(palette), type: "category", data: names, boundaryGap: days.length === 1, axisLabel: labels },
     yAxis: { ...yAxis(palette), min: 0, ...(bounded === undefined ? {} : { max: bounded }), axisLabel: { color: palette.soft, formatter: unit.axis } },
     series: [
       {

@@ -56,7 +56,7 @@ export function Body({ state, height, children }: BodyProps) {
   if (state !== undefined && state.problem !== null) return <Failure problem={state.problem} retry={state.retry} height={height} />;
   if (state !== undefined && state.data === null) return <Skeleton height={height} />;
   return (
-    <div class={state?.loading === true ? "body stale" : "body"} style={{ minHeight: height }}>
+    <div class={state?.loading === true ? "body stale" : "body"} style={{ minHeight: `${height}px` }}>
       {children()}
     </div>
   );

@@ -48,6 +48,11 @@ export function FilterBar({ hide = [] }: { hide?: Listed[] }) {
           onChange={pick(`user.${column.name}`)}
         />
       ))}
+      {!isEmpty(filters) && (
+        <button type="button" class="chip clear" onClick={() => setFilters({ from: null, to: null, picked: {} })}>
+          Clear all
+        </button>
+      )}
       <Chosen filters={filters} setFilters={setFilters} />
     </form>
   );
@@ -107,10 +112,9 @@ function DatePicker({ filters, facets, setFilters }: Part & { facets: Facets | n
 
 /** What is filtered by, to be taken away one by one. */
 function Chosen({ filters, setFilters }: Part) {
-  if (isEmpty(filters)) return null;
+  if (Object.keys(filters.picked).length === 0) return null;
   return (
-    <div class="chosen-filters">
-      <ul aria-label="Filters that hold">
+      <ul class="chosen-filters" aria-label="Filters that hold">
         {Object.entries(filters.picked).flatMap(([name, values]) =>
           values.map((value) => (
             <li key={`${name}:${value}`}>
@@ -127,9 +131,5 @@ function Chosen({ filters, setFilters }: Part) {
           )),
         )}
       </ul>
-      <button type="button" class="chip clear" onClick={() => setFilters({ from: null, to: null, picked: {} })}>
-        Clear all
-      </button>
-    </div>
   );
 }

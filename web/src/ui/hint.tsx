@@ -11,12 +11,13 @@ interface Shown {
 /** What to draw, and how to show and hide it. */
 export function useHint(): { hint: ComponentChildren; show: (event: PointerEvent, content: ComponentChildren) => void; hide: () => void } {
   const [shown, setShown] = useState<Shown | null>(null);
-  const right = shown !== null && shown.x > document.documentElement.clientWidth / 2;
+  const width = document.documentElement.clientWidth;
+  const right = shown !== null && shown.x > width / 2;
   const hint = shown !== null && (
     <div
       class="hint-box"
       aria-hidden="true"
-      style={{ top: shown.y + 14, ...(right ? { right: document.documentElement.clientWidth - shown.x + 10 } : { left: shown.x + 12 }) }}
+      style={{ top: `${shown.y + 14}px`, ...(right ? { right: `${width - shown.x + 10}px` } : { left: `${shown.x + 12}px` }) }}
     >
       {shown.content}
     </div>

@@ -7,7 +7,7 @@ import { useQuery } from "../state/query";
 /** As high as what will come, so that nothing moves when it does. */
 export function Skeleton({ height, label = "Loading" }: { height: number; label?: string }) {
   return (
-    <div class="skeleton" style={{ height }} role="status">
+    <div class="skeleton" style={{ height: `${height}px` }} role="status">
       <span class="unseen">{label} …</span>
     </div>
   );
@@ -60,7 +60,7 @@ export function Failure({ problem, retry, height }: { problem: Problem; retry: (
   if (problem.noBuild) return <NothingBuilt detail={problem.detail} />;
   const parameter = problem.parameter !== null && query.params.has(problem.parameter) ? problem.parameter : null;
   return (
-    <div class="problem" role="alert" style={height === undefined ? {} : { minHeight: height }}>
+    <div class="problem" role="alert" style={height === undefined ? {} : { minHeight: `${height}px` }}>
       <p class="problem-title">
         {problem.title}
         {problem.status > 0 && <span class="problem-status"> (status {problem.status})</span>}

@@ -119,7 +119,7 @@ function Head<Row>({ column, sort, choose }: HeadProps<Row>) {
         <button type="button" class="sort" title={column.title} onClick={() => choose(column)}>
           {column.label}
           <span class="arrow" aria-hidden="true">
-            {active === null ? "" : active === "asc" ? "↑" : "↓"}
+            {active === null ? "\u00a0" : active === "asc" ? "↑" : "↓"}
           </span>
         </button>
       )}
@@ -161,7 +161,7 @@ export function Bar({ value, most, text }: { value: number; most: number; text: 
       <span class="bar" aria-hidden="true">
         <i style={{ width }} />
       </span>
-      {text}
+      <span class="bar-text">{text}</span>
     </span>
   );
 }

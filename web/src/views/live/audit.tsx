@@ -13,10 +13,10 @@ const HEIGHT = 480;
 const COLUMNS: Column<Equation>[] = [
   { key: "holds", label: "Holds", value: (e) => e.holds, cell: (e) => <Verdict good={e.holds} yes="holds" no="fails" /> },
   { key: "layer", label: "Layer", value: (e) => `${e.layer} ${e.scope}`, cell: (e) => `${e.layer}${e.scope === "" ? "" : ` ${e.scope}`}` },
-  { key: "left", label: "What", head: true, fixed: true, value: (e) => e.left.what },
-  { key: "left_value", label: "Left side", numeric: true, fixed: true, value: (e) => e.left.value, cell: (e) => count(e.left.value) },
-  { key: "right_value", label: "Right side", numeric: true, fixed: true, value: (e) => e.right.value, cell: (e) => count(e.right.value) },
-  { key: "right", label: "must be", fixed: true, value: (e) => e.right.what },
+  { key: "left", label: "Left side", head: true, fixed: true, value: (e) => e.left.what },
+  { key: "left_value", label: "Left value", numeric: true, fixed: true, value: (e) => e.left.value, cell: (e) => count(e.left.value) },
+  { key: "right_value", label: "Right value", numeric: true, fixed: true, value: (e) => e.right.value, cell: (e) => count(e.right.value) },
+  { key: "right", label: "Right side", fixed: true, value: (e) => e.right.what },
 ];
 
 /** `checkedAt`: when the server last checked; another time asks anew. */

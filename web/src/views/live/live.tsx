@@ -15,7 +15,7 @@ import { AuditFigure } from "./audit";
 import { type Stream, useStream } from "./stream";
 
 const CHART = 240;
-const LIST = 300;
+const LIST = 400;
 
 export function Live() {
   const stream = useStream();
@@ -148,7 +148,7 @@ function VideosFigure({ live }: { live: Now | null }) {
   ];
   return (
     <Figure title="Watched now" height={LIST} wide={false} note={rows.length >= 20 ? "The 20 videos with the most viewers now." : undefined}>
-      <Table caption="Viewers now by video" columns={columns} rows={rows} empty="Nobody watches now." />
+      <Table caption="Viewers now by video" columns={columns} rows={rows} empty="Nobody watches now." pageSize={10} />
     </Figure>
   );
 }

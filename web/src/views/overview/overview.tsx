@@ -7,7 +7,7 @@ import { Chart } from "../../chart/chart";
 import { usePalette } from "../../chart/palette";
 import { trendOption } from "../../chart/trend";
 import { Heading } from "../../shell";
-import { filterParams, withQuery } from "../../state/filters";
+import { addDays, countDays, filterParams, withQuery } from "../../state/filters";
 import { useChoice, useQuery } from "../../state/query";
 import { count, period, plural } from "../../text/format";
 import { METRIC_NAMES, TERMS } from "../../text/terms";
@@ -47,11 +47,16 @@ export function Overview() {
 }
 
 function Compared({ overview: { period: now, previous } }: { overview: Answered }) {
+  const query = useQuery();
   if (now === null) return <>No views yet</>;
+  const days = Math.min(7, Math.floor(countDays(now.from, now.to) / 2));
+  const shorter = { ...query.filters, from: addDays(now.to, 1 - days), to: now.to };
   return (
     <>
-      {period(now.from, now.to)} (UTC)
-      {previous === null ? ", nothing before it to compare with" : `, against ${period(previous.from, previous.to)}`}
+      {period(now.from, now.to)} (UTC){previous === null ? ", nothing before it to compare with" : `, against ${period(previous.from, previous.to)}`}
+      {previous === null && days > 0 && (
+        <a href={withQuery("/", filterParams(shorter))}>Compare the last {plural(days, "day")} with those before</a>
+      )}
     </>
   );
 }

@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import type { Bucket, DropOff, SeeksAfterHalf } from "../../api/types";
 import type { Answer } from "../../api/use";
 import { Chart } from "../../chart/chart";
-import { dropOffOption } from "../../chart/dropoff";
+import { ceilingOf, dropOffOption, total } from "../../chart/dropoff";
 import { usePalette } from "../../chart/palette";
 import { Sparkline } from "../../chart/sparkline";
 import { count, plural, position, ratio } from "../../text/format";
@@ -21,9 +21,12 @@ export function DropOffFigure({ dropOff, timeline }: { dropOff: Answer<DropOff>;
   const [shown, setShown] = useState<readonly DropOffKind[]>(DROP_OFF);
   const { data } = dropOff;
   const { seconds, zoom } = timeline;
+  const [full, setFull] = useState(false);
+  const lower = data === null ? null : ceilingOf(data.buckets, shown);
+  const ceiling = full ? null : lower;
   const option = useMemo(
-    () => (data === null ? {} : dropOffOption({ answer: data, shown, seconds, zoom }, palette)),
-    [data, shown, seconds, zoom?.join(), palette],
+    () => (data === null ? {} : dropOffOption({ answer: data, shown, seconds, zoom, ceiling }, palette)),
+    [data, shown, seconds, zoom?.join(), ceiling, palette],
   );
   const toggle = (kind: DropOffKind): void => {
     setShown(DROP_OFF.filter((other) => (other === kind) !== shown.includes(other)));
@@ -60,9 +63,28 @@ export function DropOffFigure({ dropOff, timeline }: { dropOff: Answer<DropOff>;
         onChart={timeline.onDropOff}
         label={`Exits, seeks away, seeks in and pauses by position, over ${position(seconds)}. The table view has all numbers.`}
       />
+      {data !== null && lower !== null && (
+        <p class="hint beyond">
+          {ceiling === null ? "The scale fits the largest bar. " : `Beyond the scale: ${beyond(data, shown, lower)}. `}
+          <button type="button" class="button small" onClick={() => setFull(!full)}>
+            {full ? "Fit the others" : "Fit the largest"}
+          </button>
+        </p>
+      )}
       {data !== null && <AfterHalf seeks={data.seeks_after_half} />}
     </Figure>
   );
+}
+
+const NAMED = 3;
+
+/** Bars that do not fit, the largest first. */
+function beyond(answer: DropOff, shown: readonly DropOffKind[], ceiling: number): string {
+  const cut = answer.buckets.filter((bucket) => total(bucket, shown) > ceiling).sort((a, b) => total(b, shown) - total(a, shown));
+  const named = cut
+    .slice(0, NAMED)
+    .map((bucket) => `${position(bucket.start_s)} to ${position(bucket.start_s + answer.bucket_s)} (${count(total(bucket, shown))})`);
+  return `${named.join(", ")}${cut.length > NAMED ? ` and ${cut.length - NAMED} more` : ""}`;
 }
 
 function sum(buckets: Bucket[], kind: DropOffKind): number {

@@ -53,6 +53,10 @@ export function useTimeline(query: Query, seconds: number): Timeline {
   }, []);
 
   const watch = useCallback((chart: EChartsType) => {
+    // Dragging selects a stretch; with a finger it scrolls the page instead.
+    if (matchMedia("(pointer: fine)").matches) {
+      chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
+    }
     chart.on("datazoom", () => {
       const [state] = (chart.getOption() as { dataZoom: { startValue: number; endValue: number }[] }).dataZoom;
       if (state !== undefined) setZoom(clampStretch([state.startValue, state.endValue], latest.current.seconds));

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-import { type APIRequestContext, expect, type Page, test as base } from "@playwright/test";
+import { type APIRequestContext, expect, type Locator, type Page, test as base } from "@playwright/test";
 import type { AxeResults } from "axe-core";
 
 import type { Page as Listed, VideoItem } from "../src/api/types";
@@ -90,4 +90,14 @@ export function metric(page: Page, name: string) {
 /** Body rows of the table with this caption. */
 export function rows(page: Page, caption: string | RegExp) {
   return page.getByRole("table", { name: caption }).locator("tbody tr");
+}
+
+/** Moves the mouse over a chart, `share` of its width from the left. */
+export async function over(chart: Locator, share: number): Promise<void> {
+  await chart.scrollIntoViewIfNeeded();
+  const box = await chart.boundingBox();
+  if (box === null) throw new Error("the chart is not on the page");
+  const [x, y] = [box.x + box.width * share, box.y + box.height / 2];
+  await chart.page().mouse.move(x - 1, y);
+  await chart.page().mouse.move(x, y);
 }

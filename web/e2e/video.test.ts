@@ -4,16 +4,13 @@ import { expect, type Page } from "@playwright/test";
 import type { Curve, DropOff, Library, Video } from "../src/api/types";
 import { count, decimal, percentage, position, ratio } from "../src/text/format";
 import { regionName } from "../src/text/names";
-import { metric, rows, settled, test } from "./page";
+import { metric, over, rows, settled, test } from "./page";
 
 const chart = (page: Page) => page.getByRole("img", { name: /second by second/ });
 
 /** What the tooltip says of the second that is at `share` of the chart's width. */
 async function hover(page: Page, share: number): Promise<{ second: number; own: string }> {
-  const box = await chart(page).boundingBox();
-  if (box === null) throw new Error("no chart");
-  await page.mouse.move(box.x + box.width * share, box.y + box.height / 2);
-  await page.mouse.move(box.x + box.width * share + 1, box.y + box.height / 2);
+  await over(chart(page), share);
   const tip = chart(page).locator(".tip");
   await expect(tip).toBeVisible();
   const title = (await tip.locator("strong").textContent()) ?? "";
@@ -76,9 +73,9 @@ test("regions, dates and another video are compared on one plot", async ({ page,
   await compare.click();
   await page.getByLabel("A region").selectOption(region);
   await compare.click();
-  await page.getByLabel("First").fill(dates?.first ?? "");
-  await page.getByLabel("Last").fill(dates?.first ?? "");
-  await page.getByLabel("Last").press("Tab");
+  await page.getByRole("textbox", { name: "First" }).fill(dates?.first ?? "");
+  await page.getByRole("textbox", { name: "Last" }).fill(dates?.first ?? "");
+  await page.getByRole("textbox", { name: "Last" }).press("Tab");
   await page.getByRole("button", { name: "Add dates" }).click();
   await compare.click();
   await page.getByLabel("Another video").fill(other.title ?? other.video_id);
@@ -167,10 +164,9 @@ test("drop-off is the API's, bucket by bucket", async ({ page, ask, videos: [vid
     const sum = buckets.reduce((total, bucket) => total + bucket[kind], 0);
     await expect(legend.getByRole("listitem").filter({ hasText: name })).toContainText(count(sum));
   }
-  const box = await page.getByRole("img", { name: /^Exits, seeks away/ }).boundingBox();
-  if (box === null) throw new Error("no chart");
-  await page.mouse.move(box.x + box.width * 0.5, box.y + 40);
-  const tip = page.getByRole("img", { name: /^Exits, seeks away/ }).locator(".tip");
+  const timeline = page.getByRole("img", { name: /^Exits, seeks away/ });
+  await over(timeline, 0.5);
+  const tip = timeline.locator(".tip");
   const title = (await tip.locator("strong").textContent()) ?? "";
   const bucket = buckets.find((b) => `${position(b.start_s)} to ${position(b.start_s + width)}` === title);
   await expect(tip.locator("dd")).toHaveText([bucket?.exits, bucket?.seeks_away, bucket?.seeks_in, bucket?.pauses].map((n) => count(n ?? 0)));

@@ -7,6 +7,7 @@ import { useQuery } from "./state/query";
 import type { StatusAnswer } from "./state/status";
 import { type Theme, useTheme } from "./state/theme";
 import { count, instant } from "./text/format";
+import { Skeleton } from "./ui/states";
 
 const VIEWS = [
   { path: "/", label: "Overview", icon: "M3 13h4v-5H3zM10 13h4V3h-4zM17 13h0" },
@@ -71,17 +72,14 @@ function skip(event: Event): void {
 }
 
 function BuildFacts({ status }: { status: StatusAnswer }) {
-  const build = status.data?.build;
+  const build = status.data?.build ?? null;
+  const finished = build === null ? "no build yet" : instant(build.finished_at);
   return (
     <dl class="build-facts">
       <dt>Numbers of</dt>
-      <dd title={build ? `Build ${build.build_id}` : undefined}>{build ? instant(build.finished_at) : "no build yet"}</dd>
-      {build && (
-        <>
-          <dt>From</dt>
-          <dd>{count(build.records)} records</dd>
-        </>
-      )}
+      <dd title={build === null ? undefined : `Build ${build.build_id}`}>{status.data === null ? "…" : finished}</dd>
+      <dt>From</dt>
+      <dd>{build === null ? "…" : `${count(build.records)} records`}</dd>
     </dl>
   );
 }
@@ -110,5 +108,15 @@ export function Heading({ title, children }: { title: string; children?: Compone
       <h1 tabIndex={-1}>{title}</h1>
       {children}
     </div>
+  );
+}
+
+/** A view before all of it is there. */
+export function Waiting({ title }: { title: string }) {
+  return (
+    <>
+      <Heading title={title} />
+      <Skeleton height={640} />
+    </>
   );
 }

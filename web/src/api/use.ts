@@ -1,6 +1,6 @@
 /** Hooks that keep an answer of the API, together with what is going on about it. */
 import { createContext } from "preact";
-import { useCallback, useContext, useEffect, useState } from "preact/hooks";
+import { useCallback, useContext, useEffect, useRef, useState } from "preact/hooks";
 
 import { get, Problem } from "./client";
 
@@ -96,4 +96,14 @@ export function useApis<T>(paths: string[]): Answer<T>[] {
     const state = states[path];
     return { data: state?.data ?? null, loading: state === undefined, problem: state?.problem ?? null, retry };
   });
+}
+
+/**
+ * Whether each was answered once, well or badly. A view is drawn when all that it begins with is there, so that nothing moves while it
+ * loads; later changes keep what is shown until they are answered.
+ */
+export function useReady(...parts: { data: unknown; problem: Problem | null }[]): boolean {
+  const ready = useRef(false);
+  ready.current ||= parts.every(({ data, problem }) => data !== null || problem !== null);
+  return ready.current;
 }

@@ -57,7 +57,7 @@ export function Table<Row>({ caption, columns, rows, sort: given, onSort, pageSi
 
   return (
     <div class="table-box">
-      <div class="table-scroll" role="region" aria-label={caption} tabindex={0}>
+      <div class="table-scroll" role="group" aria-label={caption} tabindex={0}>
         <table>
           <caption class="unseen">{caption}</caption>
           <thead>

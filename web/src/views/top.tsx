@@ -4,7 +4,8 @@ import { useContext } from "preact/hooks";
 
 import { usePages } from "../api/pages";
 import type { Ranked } from "../api/types";
-import { Heading } from "../shell";
+import { useReady } from "../api/use";
+import { Heading, Waiting } from "../shell";
 import { FacetsContext } from "../state/facets";
 import { filterParams, withQuery } from "../state/filters";
 import { type Query, useChoice, useQuery } from "../state/query";
@@ -41,6 +42,7 @@ function Listed({ list, query }: { list: List; query: Query }) {
   if (date !== null) asked.set("date", date);
   const { items, total, state, loading, more } = usePages<Ranked>(`/top/${list}`, asked);
   const keep = { period: query.params.get("period"), date: query.params.get("date"), sort: query.params.get("sort"), order: query.params.get("order") };
+  if (!useReady(state)) return <Waiting title={`Top ${NAMES[list].toLowerCase()}`} />;
   return (
     <>
       <Heading title={`Top ${NAMES[list].toLowerCase()}`}>

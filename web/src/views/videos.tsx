@@ -3,7 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 
 import { usePages } from "../api/pages";
 import type { VideoItem } from "../api/types";
-import { Heading } from "../shell";
+import { useReady } from "../api/use";
+import { Heading, Waiting } from "../shell";
 import { filterParams } from "../state/filters";
 import { type Query, useQuery } from "../state/query";
 import { count, duration, percentage, plural, position, ratio } from "../text/format";
@@ -24,6 +25,7 @@ export function Videos() {
   const search = query.params.get("search");
   const asked = filterParams(query.filters, { search, sort: sort.key, order: sort.order, limit: PAGE });
   const { items, total, state, loading, more } = usePages<VideoItem>("/videos", asked);
+  if (!useReady(state)) return <Waiting title="Videos" />;
   return (
     <>
       <Heading title="Videos" />

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 
 import type { Audit, Equation } from "../../api/types";
-import { useApi } from "../../api/use";
+import type { Answer } from "../../api/use";
 import { count, instant, plural } from "../../text/format";
 import { Figure } from "../../ui/figure";
 import { type Column, Table } from "../../ui/table";
@@ -20,8 +20,7 @@ const COLUMNS: Column<Equation>[] = [
 ];
 
 /** `checkedAt`: when the server last checked; another time asks anew. */
-export function AuditFigure({ checkedAt }: { checkedAt: string | null }) {
-  const answer = useApi<Audit>("/audit");
+export function AuditFigure({ answer, checkedAt }: { answer: Answer<Audit>; checkedAt: string | null }) {
   const { data, retry } = answer;
   useEffect(() => {
     if (data !== null && checkedAt !== null && data.checked_at !== checkedAt) retry();

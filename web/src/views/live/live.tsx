@@ -1,11 +1,12 @@
 /** What happens now: records a second, viewers, lags, the last build, and whether all of it adds up. */
 import { useMemo } from "preact/hooks";
 
-import type { Live as Now } from "../../api/types";
+import type { Audit, Live as Now } from "../../api/types";
+import { useApi, useReady } from "../../api/use";
 import { Chart } from "../../chart/chart";
 import { usePalette } from "../../chart/palette";
 import { OUTCOME_NAMES, OUTCOMES, ratesOption } from "../../chart/rates";
-import { Heading } from "../../shell";
+import { Heading, Waiting } from "../../shell";
 import { useQuery } from "../../state/query";
 import { clock, count, instant, milliseconds, plural, rate } from "../../text/format";
 import { Figure } from "../../ui/figure";
@@ -20,6 +21,8 @@ const LIST = 400;
 export function Live() {
   const stream = useStream();
   const { live } = stream;
+  const audit = useApi<Audit>("/audit");
+  if (!useReady({ data: live ?? (stream.link === "lost" ? stream : null), problem: null }, audit)) return <Waiting title="Live" />;
   return (
     <>
       <Heading title="Live">
@@ -39,7 +42,7 @@ export function Live() {
         <VideosFigure live={live} />
         <LagsFigure live={live} />
       </div>
-      <AuditFigure checkedAt={live?.audit?.checked_at ?? null} />
+      <AuditFigure answer={audit} checkedAt={live?.audit?.checked_at ?? null} />
     </>
   );
 }

@@ -1,8 +1,8 @@
 /** The most watched videos and regions of the selection. */
 import type { Page, Regions, RegionTotals, VideoItem } from "../../api/types";
-import { useApi } from "../../api/use";
+import { type Answer, useApi } from "../../api/use";
 import { filterParams, withQuery } from "../../state/filters";
-import { useQuery } from "../../state/query";
+import { type Query, useQuery } from "../../state/query";
 import { count, duration, percentage } from "../../text/format";
 import { regionName } from "../../text/names";
 import { Figure } from "../../ui/figure";
@@ -12,12 +12,21 @@ import { Bar, type Column, Table } from "../../ui/table";
 const SHOWN = 8;
 const HEIGHT = 300;
 
-export function Leaders() {
-  const query = useQuery();
+interface LeadersProps {
+  videos: Answer<Page<VideoItem>>;
+  regions: Answer<Regions>;
+}
+
+export function useLeaders(query: Query): LeadersProps {
   const videos = useApi<Page<VideoItem>>(
     withQuery("/videos", filterParams(query.filters, { sort: "watch_time_s", order: "desc", limit: SHOWN })),
   );
   const regions = useApi<Regions>(withQuery("/regions", filterParams(query.filters)));
+  return { videos, regions };
+}
+
+export function Leaders({ videos, regions }: LeadersProps) {
+  const query = useQuery();
   const items = videos.data?.items ?? [];
   const top = sorted(regions.data?.regions ?? [], (r) => r.watch_time_s, "desc").slice(0, SHOWN);
   return (

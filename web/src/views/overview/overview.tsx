@@ -2,11 +2,11 @@
 import { useMemo } from "preact/hooks";
 
 import type { Day, Overview as Answered } from "../../api/types";
-import { useApi } from "../../api/use";
+import { useApi, useReady } from "../../api/use";
 import { Chart } from "../../chart/chart";
 import { usePalette } from "../../chart/palette";
 import { trendOption } from "../../chart/trend";
-import { Heading } from "../../shell";
+import { Heading, Waiting } from "../../shell";
 import { addDays, countDays, filterParams, withQuery } from "../../state/filters";
 import { useChoice, useQuery } from "../../state/query";
 import { count, period, plural } from "../../text/format";
@@ -15,7 +15,7 @@ import { Body, Figure } from "../../ui/figure";
 import { FilterBar } from "../../ui/filters";
 import { NoViews } from "../../ui/states";
 import { type Column, Table } from "../../ui/table";
-import { Leaders } from "./leaders";
+import { Leaders, useLeaders } from "./leaders";
 import { METRICS, Tiles, UNITS } from "./tiles";
 
 const TILES = 132;
@@ -25,7 +25,9 @@ export function Overview() {
   const query = useQuery();
   const answer = useApi<Answered>(withQuery("/overview", filterParams(query.filters)));
   const [metric, setMetric] = useChoice(query, "metric", METRICS);
+  const leaders = useLeaders(query);
   const data = answer.data;
+  if (!useReady(answer, leaders.videos, leaders.regions)) return <Waiting title="Overview" />;
   const empty = data !== null && data.totals.views === 0;
   return (
     <>
@@ -39,7 +41,7 @@ export function Overview() {
       {!empty && answer.problem === null && (
         <>
           <Trend answer={answer} metric={metric} />
-          <Leaders />
+          <Leaders {...leaders} />
         </>
       )}
     </>

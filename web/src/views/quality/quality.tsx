@@ -1,7 +1,7 @@
 /** What came in that could not be used as it was: rejects, duplicates, corrections; and the tests of the models. */
 import type { Quality as Answered } from "../../api/types";
-import { useApi } from "../../api/use";
-import { Heading } from "../../shell";
+import { useApi, useReady } from "../../api/use";
+import { Heading, Waiting } from "../../shell";
 import { count, ratio } from "../../text/format";
 import { Body, Figure } from "../../ui/figure";
 import { Command, Empty } from "../../ui/states";
@@ -21,6 +21,7 @@ interface Counted {
 export function Quality() {
   const answer = useApi<Answered>("/quality");
   const { data } = answer;
+  if (!useReady(answer)) return <Waiting title="Data quality" />;
   return (
     <>
       <Heading title="Data quality">

@@ -35,7 +35,7 @@ export function Hours({ answer, measure, numbers }: HoursProps) {
     `${regionName(region)}, ${twoDigits(hour)}:00 to ${twoDigits(hour)}:59 UTC: ${cell === undefined ? "no views" : formatMeasure(measure, cell[measure])}`;
   return (
     <>
-      <div class="table-scroll" role="region" aria-label="Region by hour of the day" tabindex={0}>
+      <div class="table-scroll" role="group" aria-label="Region by hour of the day" tabindex={0}>
         <table class={numbers ? "hours numbers" : "hours"}>
           <caption class="unseen">Region by hour of the day, UTC</caption>
           <thead>

@@ -1,10 +1,10 @@
 /** Where and when it is watched: a map, regions by hour of the day, and all numbers. */
-import type { ComponentType } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
+import { Problem } from "../../api/client";
 import type { Regions as Answered, RegionTotals } from "../../api/types";
-import { type Answer, useApi } from "../../api/use";
-import { Heading } from "../../shell";
+import { type Answer, useApi, useReady } from "../../api/use";
+import { Heading, Waiting } from "../../shell";
 import { filterParams, withQuery } from "../../state/filters";
 import { type Query, useChoice, useQuery } from "../../state/query";
 import { count, duration, percentage } from "../../text/format";
@@ -13,7 +13,7 @@ import { TERMS } from "../../text/terms";
 import { Figure } from "../../ui/figure";
 import { FilterBar } from "../../ui/filters";
 import { Segmented } from "../../ui/segmented";
-import { NoViews, Skeleton } from "../../ui/states";
+import { Failure, NoViews } from "../../ui/states";
 import { Bar, type Column, Table } from "../../ui/table";
 import { type HourMeasure, Hours } from "./hours";
 import { byCountry, formatMeasure, type Measure, MEASURE_NAMES, MEASURES } from "./measures";
@@ -29,6 +29,8 @@ export function Regions() {
   const [measure, setMeasure] = useChoice(query, "metric", MEASURES);
   const [numbers, setNumbers] = useState(false);
   const { data } = answer;
+  const world = useWorld();
+  if (!useReady(answer, { data: world.component, problem: world.failure })) return <Waiting title="Regions" />;
   const hourly: HourMeasure = measure === "viewers" ? "views" : measure;
   return (
     <>
@@ -43,7 +45,7 @@ export function Regions() {
         <NoViews />
       ) : (
         <>
-          <MapFigure answer={answer} measure={measure} />
+          <MapFigure answer={answer} measure={measure} world={world} />
           <Figure
             title="Region by hour of the day"
             height={HOURS}
@@ -66,8 +68,13 @@ export function Regions() {
   );
 }
 
-function MapFigure({ answer, measure }: { answer: Answer<Answered>; measure: Measure }) {
-  const [World, failure] = useWorld();
+interface MapFigureProps {
+  answer: Answer<Answered>;
+  measure: Measure;
+  world: LoadedWorld;
+}
+
+function MapFigure({ answer, measure, world: { component: World, failure } }: MapFigureProps) {
   const rows = answer.data?.regions ?? [];
   const countries = useMemo(() => byCountry(rows, measure), [rows, measure]);
   const most = Math.max(0, ...[...countries.values()].map((one) => one.value ?? 0));
@@ -78,24 +85,30 @@ function MapFigure({ answer, measure }: { answer: Answer<Answered>; measure: Mea
       state={answer}
       note={<Scale measure={measure} most={most} />}
     >
-      {failure !== null && <p class="problem">The map could not be loaded: {failure}. The table below has the same numbers.</p>}
-      {World === null && failure === null && <Skeleton height={MAP} label="Loading the map" />}
+      {failure !== null && <Failure problem={failure} retry={() => location.reload()} height={MAP} />}
       {World !== null && <World countries={countries} measure={measure} most={most} />}
     </Figure>
   );
 }
 
+interface LoadedWorld {
+  component: typeof WorldMap | null;
+  failure: Problem | null;
+}
+
 /** The map comes when it is looked at. */
-function useWorld(): [ComponentType<Parameters<typeof WorldMap>[0]> | null, string | null] {
-  const [world, setWorld] = useState<{ component: typeof WorldMap } | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
+function useWorld(): LoadedWorld {
+  const [world, setWorld] = useState<LoadedWorld>({ component: null, failure: null });
   useEffect(() => {
     import("./world").then(
-      (loaded) => setWorld({ component: loaded.default }),
-      (error: unknown) => setFailure(String(error)),
+      (loaded) => setWorld({ component: loaded.default, failure: null }),
+      (error: unknown) => {
+        const detail = `${String(error)}. The table below has the same numbers.`;
+        setWorld({ component: null, failure: new Problem("The map could not be loaded", detail, 0, "", null) });
+      },
     );
   }, []);
-  return [world?.component ?? null, failure];
+  return world;
 }
 
 function Scale({ measure, most }: { measure: Measure; most: number }) {

@@ -2,17 +2,17 @@
 import { useRoute } from "preact-iso";
 
 import type { Curve, DropOff, Library, Video } from "../../api/types";
-import { useApi, useApis } from "../../api/use";
+import { type Answer, useApi, useApis, useReady } from "../../api/use";
 import { type Comparison, comparedPath, curvePath, parseComparisons } from "../../state/compare";
 import { type Filters, filterParams, withQuery } from "../../state/filters";
 import { type Query, useQuery } from "../../state/query";
-import { Heading } from "../../shell";
+import { Heading, Waiting } from "../../shell";
 import { count, period, position } from "../../text/format";
 import { regionName, UNKNOWN } from "../../text/names";
 import { Body, Figure } from "../../ui/figure";
 import { FilterBar } from "../../ui/filters";
 import { NoViews } from "../../ui/states";
-import { CurveFigure } from "./curve-figure";
+import { type Compared, CurveFigure } from "./curve-figure";
 import { DropOffFigure } from "./dropoff-figure";
 import { VideoTiles } from "./tiles";
 import { useTimeline } from "./timeline";
@@ -33,7 +33,17 @@ function OneVideo({ id }: { id: string }) {
   const { filters } = query;
   const video = useApi<Video>(path(id, "", filters));
   const dropOff = useApi<DropOff>(path(id, "/drop-off", filters));
+  const curve = useApi<Curve>(curvePath(id, filters));
+  const library = useApi<Library>(path(id, "/library", libraryFilters(filters)));
+  const comparisons = parseComparisons(query.params);
+  const compared = useApis<Curve>(comparisons.map((comparison) => comparedPath(id, filters, comparison)));
+  const names = useNames(comparisons);
   const data = video.data;
+  if (!useReady(video, dropOff, curve, library, ...compared)) return <Waiting title={id} />;
+  const lines = comparisons.flatMap((comparison, i) => {
+    const answer = compared[i];
+    return answer === undefined ? [] : [{ comparison, answer, name: names[i] ?? "" }];
+  });
   return (
     <>
       <Heading title={data?.title ?? id}>
@@ -45,7 +55,7 @@ function OneVideo({ id }: { id: string }) {
       </Body>
       {video.problem === null && (data === null || data.totals.views > 0) && (
         <>
-          <Curves id={id} query={query} video={data} dropOff={dropOff} />
+          <Curves query={query} video={data} curve={curve} library={library} comparisons={lines} dropOff={dropOff} />
           <div class="pair">
             <Figure title="Views by region" height={BARS} state={video} wide={false}>
               <ViewBars values={data?.regions ?? []} name={regionName} what="regions" />
@@ -61,34 +71,21 @@ function OneVideo({ id }: { id: string }) {
 }
 
 interface CurvesProps {
-  id: string;
   query: Query;
   video: Video | null;
-  dropOff: ReturnType<typeof useApi<DropOff>>;
+  curve: Answer<Curve>;
+  library: Answer<Library>;
+  comparisons: Compared[];
+  dropOff: Answer<DropOff>;
 }
 
-function Curves({ id, query, video, dropOff }: CurvesProps) {
-  const { filters } = query;
-  const curve = useApi<Curve>(curvePath(id, filters));
-  const library = useApi<Library>(path(id, "/library", libraryFilters(filters)));
-  const comparisons = parseComparisons(query.params);
-  const compared = useApis<Curve>(comparisons.map((comparison) => comparedPath(id, filters, comparison)));
-  const names = useNames(comparisons);
-  const lengths = [curve.data, ...compared.map((answer) => answer.data)].map((c) => c?.plays.length ?? 0);
+/** Both charts have the axis of the longest line. */
+function Curves({ query, video, curve, library, comparisons, dropOff }: CurvesProps) {
+  const lengths = [curve, ...comparisons.map((line) => line.answer)].map((answer) => answer.data?.plays.length ?? 0);
   const timeline = useTimeline(query, Math.max(2, ...lengths));
   return (
     <>
-      <CurveFigure
-        query={query}
-        video={video}
-        curve={curve}
-        library={library}
-        comparisons={comparisons.flatMap((comparison, i) => {
-          const answer = compared[i];
-          return answer === undefined ? [] : [{ comparison, answer, name: names[i] ?? "" }];
-        })}
-        timeline={timeline}
-      />
+      <CurveFigure query={query} video={video} curve={curve} library={library} comparisons={comparisons} timeline={timeline} />
       <DropOffFigure dropOff={dropOff} timeline={timeline} />
     </>
   );

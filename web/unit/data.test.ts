@@ -5,7 +5,7 @@ import { isStale, STALE_MS } from "../src/views/live/stream";
 import type { Curve, Library, RegionTotals } from "../src/api/types";
 import { labelStep } from "../src/chart/base";
 import { formatValue, libraryAt, readout, valueAt } from "../src/chart/curve";
-import { ceilingOf, roundUp, total } from "../src/chart/dropoff";
+import { bars, barWidth, ceilingOf, roundUp, total } from "../src/chart/dropoff";
 import type { Palette } from "../src/chart/palette";
 import { sparkPath } from "../src/chart/sparkline";
 import { spans } from "../src/ui/dates";
@@ -79,6 +79,12 @@ test("a bar that dwarfs the others is beyond the scale", () => {
   expect(ceilingOf(flat, ["exits"])).toBeNull();
   expect(ceilingOf([...flat, bucket(900)], ["exits"])).toBe(10);
   expect(ceilingOf([], ["exits"])).toBeNull();
+  expect([600, 2700, 7200].map((seconds) => barWidth(5, seconds))).toEqual([5, 30, 60]);
+  const at = (start_s: number, exits: number) => ({ ...bucket(exits), start_s });
+  expect(bars([at(0, 1), at(5, 2), at(10, 4)], 10)).toEqual([
+    { start_s: 0, exits: 3, seeks_away: 2, seeks_in: 0, pauses: 0 },
+    { start_s: 10, exits: 4, seeks_away: 1, seeks_in: 0, pauses: 0 },
+  ]);
   expect(total(bucket(3), ["exits", "seeks_away"])).toBe(4);
   expect([1, 1.2, 7, 216, 800, 900].map(roundUp)).toEqual([1, 2, 8, 300, 800, 1000]);
 });

@@ -1,5 +1,5 @@
 /** The drop-off timeline: what viewers did by position, stacked, with the margins and axis of the curve above it. */
-import type { Bucket, DropOff } from "../api/types";
+import type { Bucket } from "../api/types";
 import { compact, count, position } from "../text/format";
 import { DROP_OFF, DROP_OFF_NAMES, type DropOffKind } from "../text/terms";
 import { base, MARGIN, positionAxis, tooltipBase, yAxis, zooming } from "./base";
@@ -7,7 +7,9 @@ import type { Palette } from "./palette";
 import { tooltip } from "./tooltip";
 
 export interface DropOffChart {
-  answer: DropOff;
+  /** Each stands for `width` seconds. */
+  buckets: Bucket[];
+  width: number;
   shown: readonly DropOffKind[];
   /** Length of the axis above. */
   seconds: number;
@@ -36,8 +38,28 @@ export function total(bucket: Bucket, shown: readonly DropOffKind[]): number {
   return shown.reduce((sum, kind) => sum + bucket[kind], 0);
 }
 
-export function dropOffOption({ answer, shown, seconds, zoom, ceiling }: DropOffChart, palette: Palette): object {
-  const { bucket_s: width, buckets } = answer;
+const MOST_BARS = 160;
+const MULTIPLES = [1, 2, 3, 6, 12, 24, 60, 120];
+
+/** Seconds that a bar stands for: a multiple of a bucket, so that the stretch that is shown has not too many bars. */
+export function barWidth(bucket: number, stretch: number): number {
+  const times = MULTIPLES.find((n) => stretch / (bucket * n) <= MOST_BARS) ?? Math.ceil(stretch / bucket / MOST_BARS);
+  return bucket * times;
+}
+
+/** Buckets put together to bars of `width` seconds. */
+export function bars(buckets: Bucket[], width: number): Bucket[] {
+  const merged = new Map<number, Bucket>();
+  for (const bucket of buckets) {
+    const start = Math.floor(bucket.start_s / width) * width;
+    const bar = merged.get(start) ?? { start_s: start, exits: 0, seeks_away: 0, seeks_in: 0, pauses: 0 };
+    for (const kind of DROP_OFF) bar[kind] += bucket[kind];
+    merged.set(start, bar);
+  }
+  return [...merged.values()];
+}
+
+export function dropOffOption({ buckets, width, shown, seconds, zoom, ceiling }: DropOffChart, palette: Palette): object {
   const at = (x: number) => buckets.find((b) => x >= b.start_s && x < b.start_s + width);
   return {
     ...base(palette),

@@ -15,7 +15,7 @@ export interface Unit {
 export function trendOption(days: Day[], before: Day[], metric: Metric, unit: Unit, palette: Palette): object {
   const names = days.map((day) => day.date);
   const bounded = metric === "avg_retention" ? 100 : metric === "completion_rate" ? 1 : undefined;
-  const labels = { color: palette.soft, hideOverlap: true, alignMaxLabel: "right" };
+  const labels = { color: palette.soft, hideOverlap: true, showMinLabel: true, showMaxLabel: true, alignMaxLabel: "right" };
   return {
     ...base(palette),
     grid: { ...MARGIN, top: 14, bottom: 26 },

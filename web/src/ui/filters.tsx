@@ -73,9 +73,9 @@ function DatePicker({ filters, facets, setFilters }: Part & { facets: Facets | n
       title="Dates filter"
       active={filters.from !== null || filters.to !== null}
       label={
-        <>
+        <span class="picker-text">
           <span class="picker-name">Dates (UTC)</span> <span class="picker-state dates">{state}</span>
-        </>
+        </span>
       }
     >
       {(close) => (

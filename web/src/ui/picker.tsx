@@ -35,9 +35,9 @@ export function Picker({ filter, values, cut, picked, onChange }: PickerProps) {
       title={`${name} filter`}
       active={picked.length > 0}
       label={
-        <>
+        <span class="picker-text">
           <span class="picker-name">{name}</span> <span class="picker-state">{state}</span>
-        </>
+        </span>
       }
     >
       {() => <Choices filter={filter} values={values} cut={cut} picked={picked} onChange={onChange} />}

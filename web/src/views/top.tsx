@@ -22,7 +22,7 @@ const LISTS = ["content", "creators", "genres"] as const;
 type List = (typeof LISTS)[number];
 const NAMES: Record<List, string> = { content: "Videos", creators: "Creators", genres: "Genres" };
 const SORTS = ["rank", "watch_time_s", "views", "viewers", "avg_watch_time_percentage", "completion_rate"] as const;
-const HEIGHT = 480;
+const HEIGHT = 160;
 const PAGE = 50;
 const PERIODS = ["all", "day"] as const;
 

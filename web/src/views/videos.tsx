@@ -17,7 +17,7 @@ import { Bar, type Column, More, type Sort, Table } from "../ui/table";
 
 const SORTS = ["watch_time_s", "views", "viewers", "avg_retention", "completion_rate", "title"] as const;
 const PAGE = 50;
-const HEIGHT = 480;
+const HEIGHT = 160;
 
 export function Videos() {
   const query = useQuery();

@@ -8,7 +8,7 @@ import { Figure } from "../../ui/figure";
 import { type Column, Table } from "../../ui/table";
 import { Verdict } from "../../ui/verdict";
 
-const HEIGHT = 480;
+const HEIGHT = 160;
 
 const COLUMNS: Column<Equation>[] = [
   { key: "holds", label: "Holds", value: (e) => e.holds, cell: (e) => <Verdict good={e.holds} yes="holds" no="fails" /> },

@@ -10,8 +10,8 @@ import { Reasons } from "./reasons";
 import { Tests } from "./tests";
 
 const TILES = 92;
-const REASONS = 420;
-const COUNTS = 300;
+const REASONS = 120;
+const COUNTS = 160;
 
 interface Counted {
   name: string;

@@ -6,7 +6,7 @@ import { Figure } from "../../ui/figure";
 import { type Column, Table } from "../../ui/table";
 import { Verdict } from "../../ui/verdict";
 
-const HEIGHT = 420;
+const HEIGHT = 160;
 
 const passed = (test: TestResult): boolean => test.result === "pass";
 

@@ -19,9 +19,9 @@ import { type HourMeasure, Hours } from "./hours";
 import { byCountry, formatMeasure, type Measure, MEASURE_NAMES, MEASURES } from "./measures";
 import type WorldMap from "./world";
 
-const MAP = 420;
-const HOURS = 520;
-const TABLE = 400;
+const MAP = 140;
+const HOURS = 160;
+const TABLE = 160;
 
 export function Regions() {
   const query = useQuery();

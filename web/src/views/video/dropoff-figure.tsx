@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import type { Bucket, DropOff, SeeksAfterHalf } from "../../api/types";
 import type { Answer } from "../../api/use";
 import { Chart } from "../../chart/chart";
-import { ceilingOf, dropOffOption, total } from "../../chart/dropoff";
+import { bars, barWidth, ceilingOf, dropOffOption, total } from "../../chart/dropoff";
 import { usePalette } from "../../chart/palette";
 import { Sparkline } from "../../chart/sparkline";
 import { count, plural, position, ratio } from "../../text/format";
@@ -22,11 +22,14 @@ export function DropOffFigure({ dropOff, timeline }: { dropOff: Answer<DropOff>;
   const { data } = dropOff;
   const { seconds, zoom } = timeline;
   const [full, setFull] = useState(false);
-  const lower = data === null ? null : ceilingOf(data.buckets, shown);
+  const least = data?.bucket_s ?? 5;
+  const width = barWidth(least, zoom === null ? seconds : zoom[1] - zoom[0]);
+  const buckets = useMemo(() => bars(data?.buckets ?? [], width), [data, width]);
+  const lower = ceilingOf(buckets, shown);
   const ceiling = full ? null : lower;
   const option = useMemo(
-    () => (data === null ? {} : dropOffOption({ answer: data, shown, seconds, zoom, ceiling }, palette)),
-    [data, shown, seconds, zoom?.join(), ceiling, palette],
+    () => dropOffOption({ buckets, width, shown, seconds, zoom, ceiling }, palette),
+    [buckets, shown, seconds, zoom?.join(), ceiling, palette],
   );
   const toggle = (kind: DropOffKind): void => {
     setShown(DROP_OFF.filter((other) => (other === kind) !== shown.includes(other)));
@@ -38,8 +41,8 @@ export function DropOffFigure({ dropOff, timeline }: { dropOff: Answer<DropOff>;
       state={dropOff}
       note={
         <>
-          What viewers did in each {data?.bucket_s ?? 5} s of the video, in <strong>{data === null ? "…" : plural(data.views, "view")}</strong>.
-          The same axis as above.
+          What viewers did in each {width} s of the video{width > least && ` (zoom in for ${least} s)`}, in{" "}
+          <strong>{plural(data?.views ?? 0, "view")}</strong>. The same axis as above.
         </>
       }
       table={() => data !== null && <BucketTable answer={data} />}
@@ -63,9 +66,9 @@ export function DropOffFigure({ dropOff, timeline }: { dropOff: Answer<DropOff>;
         onChart={timeline.onDropOff}
         label={`Exits, seeks away, seeks in and pauses by position, over ${position(seconds)}. The table view has all numbers.`}
       />
-      {data !== null && lower !== null && (
+      {lower !== null && (
         <p class="hint beyond">
-          {ceiling === null ? "The scale fits the largest bar. " : `Beyond the scale: ${beyond(data, shown, lower)}. `}
+          {ceiling === null ? "The scale fits the largest bar. " : `Beyond the scale: ${beyond(buckets, width, shown, lower)}. `}
           <button type="button" class="button small" onClick={() => setFull(!full)}>
             {full ? "Fit the others" : "Fit the largest"}
           </button>
@@ -79,11 +82,11 @@ export function DropOffFigure({ dropOff, timeline }: { dropOff: Answer<DropOff>;
 const NAMED = 3;
 
 /** Bars that do not fit, the largest first. */
-function beyond(answer: DropOff, shown: readonly DropOffKind[], ceiling: number): string {
-  const cut = answer.buckets.filter((bucket) => total(bucket, shown) > ceiling).sort((a, b) => total(b, shown) - total(a, shown));
+function beyond(buckets: Bucket[], width: number, shown: readonly DropOffKind[], ceiling: number): string {
+  const cut = buckets.filter((bucket) => total(bucket, shown) > ceiling).sort((a, b) => total(b, shown) - total(a, shown));
   const named = cut
     .slice(0, NAMED)
-    .map((bucket) => `${position(bucket.start_s)} to ${position(bucket.start_s + answer.bucket_s)} (${count(total(bucket, shown))})`);
+    .map((bucket) => `${position(bucket.start_s)} to ${position(bucket.start_s + width)} (${count(total(bucket, shown))})`);
   return `${named.join(", ")}${cut.length > NAMED ? ` and ${cut.length - NAMED} more` : ""}`;
 }
 

@@ -19,7 +19,7 @@ import { useTimeline } from "./timeline";
 import { ViewBars } from "./view-bars";
 
 const TILES = 104;
-const BARS = 240;
+const BARS = 120;
 
 export function VideoPage() {
   const { params } = useRoute();

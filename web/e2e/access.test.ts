@@ -12,6 +12,7 @@ const VIEWS = {
   regions: "/regions",
   live: "/live",
   quality: "/quality",
+  terms: "/terms",
 } as const;
 
 const LOOKS = [

@@ -13,6 +13,7 @@ import { Missing } from "./views/missing";
 import { Overview } from "./views/overview/overview";
 import { Quality } from "./views/quality/quality";
 import { Regions } from "./views/regions/regions";
+import { Terms } from "./views/terms";
 import { Top } from "./views/top";
 import { VideoPage } from "./views/video/video";
 import { Videos } from "./views/videos";
@@ -50,6 +51,7 @@ function Main({ status }: { status: StatusAnswer }) {
         <Route path="/regions" component={Regions} />
         <Route path="/live" component={Live} />
         <Route path="/quality" component={Quality} />
+        <Route path="/terms" component={Terms} />
         <Route default component={Missing} />
       </Router>
     </FacetsContext.Provider>

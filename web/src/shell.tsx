@@ -50,6 +50,9 @@ export function Shell({ status, children }: { status: StatusAnswer; children: Co
           </ul>
         </nav>
         <div class="shell-foot">
+          <a class="terms-link" href={query.link("/terms")} aria-current={query.path === "/terms" ? "page" : undefined}>
+            What the numbers mean
+          </a>
           <BuildFacts status={status} />
           <ThemeSwitch />
         </div>

@@ -30,7 +30,7 @@ export function Figure({ title, note, tools, children, table, height, state, wid
         <div class="tools">
           {tools}
           {table !== undefined && (
-            <button type="button" class="button small" aria-pressed={asTable} onClick={() => setAsTable(!asTable)}>
+            <button type="button" class="button small" onClick={() => setAsTable(!asTable)}>
               {asTable ? "Show chart" : "Show table"}
               <span class="unseen"> of {title}</span>
             </button>

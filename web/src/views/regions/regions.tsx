@@ -52,7 +52,7 @@ export function Regions() {
             state={answer}
             note={`${MEASURE_NAMES[hourly]} by the UTC hour in which a view started.${measure === "viewers" ? " Viewers are not counted by hour, so views are shown." : ""}`}
             tools={
-              <button type="button" class="button small" aria-pressed={numbers} onClick={() => setNumbers(!numbers)}>
+              <button type="button" class="button small" onClick={() => setNumbers(!numbers)}>
                 {numbers ? "Hide numbers" : "Show numbers"}
               </button>
             }

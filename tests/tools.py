@@ -55,6 +55,7 @@ def need(tool: str, package: str) -> str:
         return found
     if os.geteuid() == 0 and shutil.which("apt-get"):
         say(f"installing Debian's {package} for `{tool}`")
+        run("apt-get", "update", "--quiet", capture_output=True)
         run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package)
         found = shutil.which(tool)
     if not found:

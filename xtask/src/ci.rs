@@ -9,6 +9,14 @@ use crate::tools::{command, program, python, step};
 const READERS: [&str; 6] =
     ["deltalake==1.6.*", "pyarrow", "polars", "duckdb==1.5.5", "duckdb-extensions", "duckdb-extension-delta==1.5.5"];
 
+/// What people and programs look at, each driven by the clients that it is for.
+const SURFACES: [(&str, &str); 4] = [
+    ("page", "tests/page/run.py"),
+    ("SQL clients", "tests/sql/run.py"),
+    ("exports", "tests/exports/run.py"),
+    ("surfaces", "tests/surfaces/run.py"),
+];
+
 /// Runs all of it.
 pub fn run() -> Result<()> {
     step("fmt", &mut command("cargo", &["fmt", "--all", "--check"]))?;
@@ -25,7 +33,11 @@ pub fn run() -> Result<()> {
     step("demo", &mut command(program(), &["--home", &home_text, "demo"]))?;
     let readers = python("readers-venv", &READERS)?;
     step("other readers", &mut command(readers, &["tests/interop/read_lake.py", &home_text]))?;
-    std::fs::remove_dir_all(&home).with_context(|| format!("can't remove {}", home.display()))
+    std::fs::remove_dir_all(&home).with_context(|| format!("can't remove {}", home.display()))?;
+    for (name, script) in SURFACES {
+        step(name, &mut command("python3", &[script]))?;
+    }
+    Ok(())
 }
 
 fn tempdir() -> Result<std::path::PathBuf> {

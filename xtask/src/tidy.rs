@@ -19,6 +19,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("streamreel-enrich", &["streamreel-viewing", "streamreel-lake"]),
     ("streamreel-model", &["streamreel-lake"]),
     ("streamreel-audit", &["streamreel-lake", "streamreel-topic"]),
+    (
+        "streamreel-serve",
+        &["streamreel-event", "streamreel-viewing", "streamreel-topic", "streamreel-lake", "streamreel-audit"],
+    ),
+    ("streamreel-sql", &["streamreel-lake"]),
     ("xtask", &[]),
 ];
 /// The binary wires everything.

@@ -7,9 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderValue, header};
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
 use streamreel_lake::Lake;
 use streamreel_topic::Log;
 use tokio::net::TcpListener;
@@ -17,12 +16,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::api::{self, Api};
 use crate::collector::{self, Collector};
 use crate::connections::{self, Limits};
 use crate::health::{self, Health};
 use crate::live::{self, Facts, Live};
 use crate::observe;
-use crate::refusal::{self, Refusal};
+use crate::page;
 
 /// What topics, headers and reasons are called.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +45,6 @@ pub struct Sources {
     pub log: Option<Arc<dyn Log>>,
     /// How things in it are called.
     pub names: Names,
-    /// Titles and audits for the live numbers.
-    pub facts: Option<Arc<dyn Facts>>,
 }
 
 /// How a server works.
@@ -64,6 +62,8 @@ pub struct Settings {
     pub still_timeout: Duration,
     /// With these, events are taken.
     pub collector: Option<collector::Settings>,
+    /// What the API may use.
+    pub api: api::Settings,
     /// Microseconds since 1970, UTC.
     pub clock: fn() -> i64,
 }
@@ -78,6 +78,7 @@ impl Settings {
             header_timeout: Duration::from_secs(20),
             still_timeout: Duration::from_secs(60),
             collector: None,
+            api: api::Settings { clock, ..api::Settings::default() },
             clock,
         }
     }
@@ -116,7 +117,7 @@ pub enum ServeError {
     #[error("there is no log that a collector could write to")]
     NoLog,
     /// No thread to be had.
-    #[error("a thread for the live numbers can't be started: {0}")]
+    #[error("a thread of the server can't be started: {0}")]
     Thread(std::io::Error),
     /// The log can't be read.
     #[error("the live numbers can't read the log: {0}")]
@@ -156,8 +157,10 @@ impl Server {
         let cancelled = CancellationToken::new();
         let cancel = cancelled.clone().drop_guard();
         let token = cancelled.clone();
+        let api = Api::open(sources.lake.clone(), sources.log.clone(), sources.names.topics, settings.api.clone());
+        let api = api.await.map_err(ServeError::Thread)?;
         // The log blocks, if only for a moment.
-        let started = tokio::task::spawn_blocking(move || start(sources, &settings, &token)).await;
+        let started = tokio::task::spawn_blocking(move || start(sources, api, &settings, &token)).await;
         let (router, threads) = started.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         Ok(Self { listener, addr, router, limits, threads, cancelled, _cancel: cancel })
     }
@@ -210,8 +213,13 @@ async fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
 type Started = (Router, Vec<JoinHandle<()>>);
 
 /// Starts the threads; the router holds on to what they serve.
-fn start(sources: Sources, settings: &Settings, cancelled: &CancellationToken) -> Result<Started, ServeError> {
-    let Sources { lake, log, names, facts } = sources;
+fn start(
+    sources: Sources,
+    api: Arc<Api>,
+    settings: &Settings,
+    cancelled: &CancellationToken,
+) -> Result<Started, ServeError> {
+    let Sources { lake, log, names } = sources;
     let mut threads = Vec::new();
     let collector = match (&settings.collector, &log) {
         (None, _) => None,
@@ -222,12 +230,17 @@ fn start(sources: Sources, settings: &Settings, cancelled: &CancellationToken) -
             Some(Arc::new(collector))
         }
     };
-    let live = live::Sources { lake: lake.clone(), log: log.clone(), names, facts, clock: settings.clock };
+    let facts: Arc<dyn Facts> = Arc::clone(&api) as Arc<dyn Facts>;
+    let live = live::Sources { lake: lake.clone(), log: log.clone(), names, facts: Some(facts), clock: settings.clock };
     let (live, thread) = Live::start(live, cancelled)?;
     threads.push(thread);
-    let (live, _) = live::router(live);
-    let (collector, _) = collector::router(collector);
+    let (api, mut document) = api::router(api);
+    let (live, of_live) = live::router(live);
+    let (collector, of_collector) = collector::router(collector);
+    document.merge(of_live);
+    document.merge(of_collector);
     let router = health::router(Health { lake, log }).merge(live).merge(collector);
+    let router = router.merge(api).merge(api::document_route(document)).merge(page::router());
     Ok((around(router), threads))
 }
 
@@ -235,16 +248,9 @@ fn start(sources: Sources, settings: &Settings, cancelled: &CancellationToken) -
 fn around(router: Router) -> Router {
     let no_sniffing = HeaderValue::from_static("nosniff");
     router
-        .fallback(not_found)
-        .method_not_allowed_fallback(refusal::wrong_method)
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, no_sniffing))
         .layer(middleware::from_fn(observe::request))
-}
-
-async fn not_found(uri: Uri) -> Response {
-    let detail = format!("there is nothing at {}", uri.path());
-    Refusal::new(StatusCode::NOT_FOUND, detail).into_response()
 }
 
 /// Histograms collect what comes between two scrapes; somebody has to sum it up when nobody scrapes.

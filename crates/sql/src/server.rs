@@ -64,6 +64,16 @@ impl Server {
         Ok(Self { listener, addr, door: Arc::new(door), shared: Arc::new(shared) })
     }
 
+    /// Whether [`Server::bind`] would get the address and let clients in, for who wants to know long before.
+    ///
+    /// # Errors
+    /// If it would not.
+    pub async fn check(settings: &Settings) -> Result<()> {
+        Door::new(settings)?;
+        let listen = |source| Error::Listen { addr: settings.addr, source };
+        TcpListener::bind(settings.addr).await.map(drop).map_err(listen)
+    }
+
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr

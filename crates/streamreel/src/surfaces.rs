@@ -1,13 +1,17 @@
-//! What people look at, in this process: the server, from the settings of a home to the moment of Ctrl-C.
+//! What people and programs look at, in this process: the server and the SQL endpoint, from the settings of a home to the
+//! moment of Ctrl-C.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use streamreel_process::names;
 use streamreel_serve::{Names, ServeError, Server, Settings, Sources, collector};
+use streamreel_sql as sql;
 use streamreel_topic::{EmbeddedLog, Log};
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::failure::{Failure, Outcome};
@@ -33,6 +37,7 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct Surfaces {
     runtime: Runtime,
     http: Server,
+    sql: Option<sql::Server>,
     urls: Urls,
 }
 
@@ -43,6 +48,8 @@ pub struct Urls {
     page: String,
     /// Where events are sent to, if they are taken.
     events: Option<String>,
+    /// Where PostgreSQL's clients connect to.
+    sql: Option<String>,
 }
 
 impl Surfaces {
@@ -54,11 +61,20 @@ impl Surfaces {
         let runtime = runtime()?;
         let settings = settings(home, collects);
         let log = log.map(|log| Arc::new(log) as Arc<dyn Log>);
-        let sources = Sources { lake: home.lake_to_read()?, log, names: NAMES, facts: None };
+        let lake = home.lake_to_read()?;
+        let sources = Sources { lake: lake.clone(), log, names: NAMES };
         let http = runtime.block_on(Server::bind(sources, settings)).map_err(failure)?;
         let page = format!("http://{}", http.addr());
-        let urls = Urls { events: collects.then(|| format!("{page}/v1/events")), page };
-        Ok(Self { runtime, http, urls })
+        let sql = match home.settings.sql.enabled {
+            true => Some(runtime.block_on(sql::Server::bind(lake, sql_settings(home)?)).map_err(sql_failure)?),
+            false => None,
+        };
+        let urls = Urls {
+            events: collects.then(|| format!("{page}/v1/events")),
+            page,
+            sql: sql.as_ref().map(|sql| sql_url(home, &sql.local_addr())),
+        };
+        Ok(Self { runtime, http, sql, urls })
     }
 
     /// Whether the addresses are free, before work that would be for nothing.
@@ -66,7 +82,13 @@ impl Surfaces {
     /// # Errors
     /// As [`Surfaces::open`].
     pub fn check(home: &Home) -> Outcome {
-        runtime()?.block_on(Server::check(&settings(home, false))).map_err(failure)
+        runtime()?.block_on(async {
+            Server::check(&settings(home, false)).await.map_err(failure)?;
+            match home.settings.sql.enabled {
+                true => sql::Server::check(&sql_settings(home)?).await.map_err(sql_failure),
+                false => Ok(()),
+            }
+        })
     }
 
     /// Where things are.
@@ -82,7 +104,20 @@ impl Surfaces {
                 tokio::time::sleep(POLL).await;
             }
         };
-        self.runtime.block_on(self.http.run(wanted));
+        let ended = CancellationToken::new();
+        let both = async {
+            let asked = async {
+                wanted.await;
+                ended.cancel();
+            };
+            let sql = async {
+                if let Some(sql) = self.sql {
+                    sql.run(ended.cancelled()).await;
+                }
+            };
+            tokio::join!(self.http.run(asked), sql);
+        };
+        self.runtime.block_on(both);
         // What a broken-off request still does is not waited for.
         self.runtime.shutdown_background();
     }
@@ -98,12 +133,46 @@ fn settings(home: &Home, collects: bool) -> Settings {
     }
 }
 
+fn sql_settings(home: &Home) -> Outcome<sql::Settings> {
+    let own = &home.settings.sql;
+    let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    let users = match own.password.is_empty() {
+        true => Vec::new(),
+        false => vec![sql::User { name: own.user.clone(), password: own.password.clone() }],
+    };
+    let tls = match (own.tls_cert.as_str(), own.tls_key.as_str()) {
+        ("", "") => None,
+        (certificate, key) if !certificate.is_empty() && !key.is_empty() => {
+            Some(sql::Tls { certificate: certificate.into(), key: key.into() })
+        }
+        _ => return Err(Failure::usage("sql.tls_cert and sql.tls_key belong together: give both, or neither")),
+    };
+    Ok(sql::Settings {
+        addr: own.addr,
+        users,
+        tls,
+        statement_timeout: Some(own.statement_timeout).filter(|limit| !limit.is_zero()),
+        query_memory_bytes: bytes(own.query_memory),
+        memory_bytes: bytes(own.memory),
+        max_connections: own.max_connections,
+        ..sql::Settings::default()
+    })
+}
+
+/// What psql takes.
+fn sql_url(home: &Home, addr: &SocketAddr) -> String {
+    format!("psql \"host={} port={} user={}\"", addr.ip(), addr.port(), home.settings.sql.user)
+}
+
 impl Urls {
     /// For people.
     pub fn text(&self) -> String {
         let mut text = format!("  page and API    {}\n", self.page);
         if let Some(events) = &self.events {
             text.push_str(&format!("  send events to  {events}\n"));
+        }
+        if let Some(sql) = &self.sql {
+            text.push_str(&format!("  SQL             {sql}\n"));
         }
         text
     }
@@ -113,6 +182,13 @@ impl Urls {
 fn failure(error: ServeError) -> Failure {
     match error {
         ServeError::Remote { .. } | ServeError::Collector(collector::StartError::Config(_)) => Failure::usage(error),
+        other => other.into(),
+    }
+}
+
+fn sql_failure(error: sql::Error) -> Failure {
+    match error {
+        sql::Error::Exposed { .. } | sql::Error::User { .. } | sql::Error::Tls { .. } => Failure::usage(error),
         other => other.into(),
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::prelude::SessionContext;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use super::sql::Origin;
 use super::state::State;
 use crate::checks::{DataTest, TestKind};
 use crate::Severity;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::project::Project;
 use crate::report::{Failure, TestKind as ReportKind, TestReport, TestResult};
 use crate::yaml::{Kind, Node};
@@ -32,14 +32,17 @@ pub(super) async fn run(
             shared.entry(relation).or_default().push((index, condition));
         }
     }
-    let scans = shared.iter().map(|(relation, members)| async move {
-        let counts = scan(project, session, tests, relation, members, since).await?;
-        Ok::<_, Error>(members.iter().map(|(index, _)| *index).zip(counts))
-    });
-    let scans: Vec<_> = stream::iter(scans).buffered(state.width()).try_collect().await?;
-    let counted: BTreeMap<usize, u64> = scans.into_iter().flatten().collect();
-    let each = tests.iter().enumerate();
-    let each = each.map(|(index, test)| one(project, session, test, counted.get(&index).copied()));
+    let mut scans = Vec::new();
+    for (relation, members) in &shared {
+        scans.push(scan(project, session, tests, relation, members, since).boxed());
+    }
+    let scanned: Vec<Vec<u64>> = stream::iter(scans).buffered(state.width()).try_collect().await?;
+    let indices = shared.values().flatten().map(|(index, _)| *index);
+    let counted: BTreeMap<usize, u64> = indices.zip(scanned.into_iter().flatten()).collect();
+    let mut each = Vec::with_capacity(tests.len());
+    for (index, test) in tests.iter().enumerate() {
+        each.push(one(project, session, test, counted.get(&index).copied()).boxed());
+    }
     stream::iter(each).buffered(state.width()).try_collect().await
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use futures::stream::FuturesUnordered;
 
 use super::state::State;
@@ -72,7 +72,7 @@ impl Run<'_> {
                 let step = &steps[at];
                 self.tell(&Progress::Started { step: at, name: step.name.clone(), what: step.what() });
                 let job = self.job(step, &marks);
-                running.push(async move { (at, self.work(step, job).await) });
+                running.push(async move { (at, self.work(step, job).await) }.boxed());
             }
             let Some((at, outcome)) = running.next().await else { break };
             let outcome = outcome?;

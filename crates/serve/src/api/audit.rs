@@ -14,11 +14,29 @@ use super::answer::{Answer, Question};
 use super::asking::Asking;
 use super::state::Api;
 use super::time::Instant;
+use crate::live::{AuditState, Facts};
 use crate::problem::{Kind, Problem};
 use crate::silver::Trouble;
 
 /// After an audit there is rest for so many times what it took, so that it never takes more than a tenth of the machine.
 const REST: u32 = 10;
+
+impl Facts for Api {
+    fn title(&self, video_id: &str) -> Option<Arc<str>> {
+        Api::title(self, video_id)
+    }
+
+    fn audit(&self) -> Option<AuditState> {
+        let last = self.audited()?;
+        let equations = &last.report.equations;
+        Some(AuditState {
+            holds: last.report.holds(),
+            equations: equations.len(),
+            failed: equations.iter().filter(|equation| !equation.holds).count(),
+            checked_at: last.checked_at,
+        })
+    }
+}
 
 /// An audit that was done.
 #[derive(Debug)]

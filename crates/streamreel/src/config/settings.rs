@@ -21,8 +21,7 @@ pub struct Settings {
     pub query: Query,
     pub serve: Serve,
     pub collector: Collector,
-    #[expect(dead_code, reason = "until the endpoint is started from it")]
-    pub sql: Sql,
+        pub sql: Sql,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -152,7 +151,6 @@ pub struct Collector {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "each field is described in default.toml")]
-#[expect(dead_code, reason = "until the endpoint is started from it")]
 pub struct Sql {
     pub enabled: bool,
     #[serde(deserialize_with = "address")]

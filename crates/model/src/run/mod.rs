@@ -264,7 +264,8 @@ impl Run<'_> {
         } else {
             self.report.stale = self.state.stale(self.project);
             Outcome::Published {
-                build_id: self.state
+                build_id: self
+                    .state
                     .publish(self.project, !self.partial, &self.report.tests, (self.options.clock)())
                     .await?,
             }

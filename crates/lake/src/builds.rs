@@ -7,13 +7,16 @@ use arrow_array::{
     cast::AsArray,
     types::{Int64Type, TimestampMicrosecondType},
 };
+use deltalake::kernel::LogicalFileView;
 use futures::TryStreamExt;
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     commit::{CommitNote, Delete},
     error::{Error, Result},
     lake::Lake,
+    read::some_columns,
     spec::{TableId, TableSpec},
     table::Table,
     tables,
@@ -79,14 +82,14 @@ impl Lake {
 
     async fn last_build(&self, id: &TableId) -> Result<Option<Build>> {
         match self.open_table(id).await? {
-            Some(table) => Ok(table.builds().await?.pop()),
+            Some(table) => table.last_build().await,
             None => Ok(None),
         }
     }
 
     async fn append_build(&self, spec: &TableSpec, build: &Build) -> Result<i64> {
         let mut table = self.create(spec).await?;
-        let last = table.builds().await?.pop();
+        let last = table.last_build().await?;
         let mut build = build.clone();
         if let Some(last) = last {
             build.finished_at = build.finished_at.max(last.finished_at + 1);
@@ -105,12 +108,45 @@ impl Table {
             let mut batches = std::pin::pin!(self.read_file(&file, &self.schema, None).await?);
             while let Some(batch) = batches.try_next().await? {
                 for index in 0..batch.num_rows() {
-                    builds.push(parse(&batch, index).map_err(|what| Error::BuildRow { table: self.id.clone(), what })?);
+                    builds.push(parse(&batch, index).map_err(|what| self.build_row(what))?);
                 }
             }
         }
         builds.sort_by(|a: &Build, b| (a.finished_at, &a.build_id).cmp(&(b.finished_at, &b.build_id)));
         Ok(builds)
+    }
+
+    /// The row of [`Table::builds`] that was finished last. Of the others only time and id are read, as there may be many.
+    async fn last_build(&self) -> Result<Option<Build>> {
+        let columns = ["finished_at", "build_id"].map(str::to_owned);
+        let columns = some_columns(&self.schema, &columns);
+        let mut last: Option<(Finished, LogicalFileView, usize)> = None;
+        for file in self.files() {
+            let mut before = 0;
+            let mut batches = std::pin::pin!(self.read_file(&file, &columns, None).await?);
+            while let Some(batch) = batches.try_next().await? {
+                for index in 0..batch.num_rows() {
+                    let finished = finished(&batch, index).map_err(|what| self.build_row(what))?;
+                    if last.as_ref().is_none_or(|(other, _, _)| *other < finished) {
+                        last = Some((finished, file.clone(), before + index));
+                    }
+                }
+                before += batch.num_rows();
+            }
+        }
+        let Some((_, file, row)) = last else { return Ok(None) };
+        let only = RowSelection::from(vec![RowSelector::skip(row), RowSelector::select(1)]);
+        let mut batches = std::pin::pin!(self.read_file(&file, &self.schema, Some(only)).await?);
+        while let Some(batch) = batches.try_next().await? {
+            if batch.num_rows() > 0 {
+                return parse(&batch, 0).map(Some).map_err(|what| self.build_row(what));
+            }
+        }
+        Err(self.build_row("it is gone".to_owned()))
+    }
+
+    fn build_row(&self, what: String) -> Error {
+        Error::BuildRow { table: self.id.clone(), what }
     }
 }
 
@@ -131,23 +167,33 @@ fn row(table: &Table, build: &Build) -> Result<RecordBatch> {
     RecordBatch::try_from_iter(columns).map_err(|e| Error::Rows { table: table.id.clone(), what: e.to_string() })
 }
 
+/// What builds are ordered by: when they were finished, and their ids.
+type Finished = (i64, String);
+
+fn finished(batch: &RecordBatch, row: usize) -> Result<Finished, String> {
+    let column = batch.column_by_name("finished_at").ok_or("finished_at is missing")?;
+    let times = column.as_primitive_opt::<TimestampMicrosecondType>().ok_or("finished_at is no timestamp")?;
+    Ok((times.value(row), text(batch, "build_id", row)?.to_owned()))
+}
+
+fn text<'a>(batch: &'a RecordBatch, name: &str, row: usize) -> Result<&'a str, String> {
+    let column = batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
+    column.filter(|c| c.is_valid(row)).map(|c| c.value(row)).ok_or_else(|| format!("{name} is missing"))
+}
+
 fn parse(batch: &RecordBatch, row: usize) -> Result<Build, String> {
-    let text = |name: &str| {
-        let column = batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
-        column.filter(|c| c.is_valid(row)).map(|c| c.value(row)).ok_or_else(|| format!("{name} is missing"))
-    };
     let number = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("{name} is missing"));
     fn json<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T, String> {
         serde_json::from_str(text).map_err(|e| format!("{name}: {e}"))
     }
-    let finished_at = number("finished_at")?.as_primitive_opt::<TimestampMicrosecondType>();
+    let (finished_at, build_id) = finished(batch, row)?;
     let bronze_version = number("bronze_version")?.as_primitive_opt::<Int64Type>();
     Ok(Build {
-        build_id: text("build_id")?.to_owned(),
-        finished_at: finished_at.map(|c| c.value(row)).ok_or("finished_at is no timestamp")?,
-        versions: json("versions", text("versions")?)?,
+        build_id,
+        finished_at,
+        versions: json("versions", text(batch, "versions", row)?)?,
         bronze_version: bronze_version.map(|c| c.value(row)).ok_or("bronze_version is no number")?,
-        offsets: json("offsets", text("offsets")?)?,
-        counts: json("counts", text("counts")?)?,
+        offsets: json("offsets", text(batch, "offsets", row)?)?,
+        counts: json("counts", text(batch, "counts", row)?)?,
     })
 }

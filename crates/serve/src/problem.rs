@@ -58,24 +58,22 @@ impl Kind {
                 "A query parameter is not right",
                 "`parameter` names it and `detail` says what is taken; /api/v1/openapi.json lists them all.",
             ),
-            Kind::BadPath => (
-                "bad-path",
-                400,
-                "The path can't be read",
-                "Encode ids as UTF-8 with percent escapes, a slash as %2F.",
-            ),
-            Kind::NotFound => {
-                ("not-found", 404, "There is nothing here", "/api/v1/openapi.json lists what there is.")
+            Kind::BadPath => {
+                ("bad-path", 400, "The path can't be read", "Encode ids as UTF-8 with percent escapes, a slash as %2F.")
             }
+            Kind::NotFound => ("not-found", 404, "There is nothing here", "/api/v1/openapi.json lists what there is."),
             Kind::UnknownVideo => (
                 "unknown-video",
                 404,
                 "No view of this video is in the published build",
                 "/api/v1/videos lists the videos; views of a new one show after the next build.",
             ),
-            Kind::MethodNotAllowed => {
-                ("method-not-allowed", 405, "Only reading is possible here", "Use GET or HEAD; `Allow` names what is taken.")
-            }
+            Kind::MethodNotAllowed => (
+                "method-not-allowed",
+                405,
+                "Only reading is possible here",
+                "Use GET or HEAD; `Allow` names what is taken.",
+            ),
             Kind::NotAcceptable => (
                 "not-acceptable",
                 406,
@@ -97,9 +95,12 @@ impl Kind {
             Kind::UriTooLong => {
                 ("uri-too-long", 414, "The query string is too long", "Ask with fewer or shorter parameters.")
             }
-            Kind::Internal => {
-                ("internal", 500, "The server failed", "The server's log says why; it is a fault of the server, not of the request.")
-            }
+            Kind::Internal => (
+                "internal",
+                500,
+                "The server failed",
+                "The server's log says why; it is a fault of the server, not of the request.",
+            ),
             Kind::Unreadable => (
                 "unreadable",
                 503,

@@ -85,8 +85,7 @@ impl Answers {
     ) -> Result<Response, Problem> {
         let format = asking.format;
         let page = question.page.map_or_else(String::new, |page| format!("{}+{}", page.offset, page.limit));
-        let key =
-            format!("{}\n{}\n{}\n{page}\n{format:?}", question.state, question.endpoint, question.query);
+        let key = format!("{}\n{}\n{}\n{page}\n{format:?}", question.state, question.endpoint, question.query);
         let tag = format!("W/\"{:032x}\"", xxh3_128(format!("{}\n{key}", env!("CARGO_PKG_VERSION")).as_bytes()));
         if asking.has(&tag) {
             return Ok((StatusCode::NOT_MODIFIED, headers(&tag)).into_response());

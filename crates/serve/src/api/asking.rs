@@ -32,7 +32,10 @@ impl Asking {
     /// Whether the client has the answer with this entity tag.
     pub(crate) fn has(&self, tag: &str) -> bool {
         let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-        self.known.iter().flat_map(|list| list.split(',')).any(|known| known.trim() == "*" || opaque(known) == opaque(tag))
+        self.known
+            .iter()
+            .flat_map(|list| list.split(','))
+            .any(|known| known.trim() == "*" || opaque(known) == opaque(tag))
     }
 }
 

@@ -148,13 +148,14 @@ pub(crate) async fn follow(api: Weak<Api>) {
     }
 }
 
-/// Build and version of bronze that an audit has looked at.
-type Seen = (Option<String>, Option<i64>);
+/// Versions of `gold.builds` and of bronze that an audit has looked at.
+type Seen = [Option<i64>; 2];
 
 async fn once(api: &Api, seen: Option<&Seen>) -> Result<Seen, Trouble> {
-    let bronze = api.lake.open_table(&TableId::bronze("events")).await?.map(|table| table.version());
-    let build_id = api.lake.published().await?.map(|build| build.build_id);
-    let now = (build_id, bronze);
+    let mut now = [None; 2];
+    for (version, id) in now.iter_mut().zip([TableId::gold("builds"), TableId::bronze("events")]) {
+        *version = api.lake.open_table(&id).await?.map(|table| table.version());
+    }
     if seen == Some(&now) {
         return Ok(now);
     }

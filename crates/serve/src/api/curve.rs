@@ -15,7 +15,7 @@ use super::filter::Filter;
 use super::state::Api;
 use super::totals::Cut;
 use super::video::{AboutVideo, PathId};
-use crate::gold::{Counts, Groups, clock, cliffs, peaks};
+use crate::gold::{Counts, Groups, cliffs, clock, peaks};
 use crate::problem::Problem;
 use crate::silver::{Trouble, seeks_after_half, watched_curves};
 

@@ -82,7 +82,9 @@ pub(crate) fn parameter(name: &str, description: &str, schema: impl Into<RefOr<S
 
 /// A query parameter that may be repeated: `name=a&name=b`.
 pub(crate) fn repeatable(name: &str, description: &str) -> Parameter {
-    let values = ArrayBuilder::new().items(RefOr::T(text(None))).max_items(Some(100));
+    // Of four bytes each, so many characters are taken in any script.
+    let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(256));
+    let values = ArrayBuilder::new().items(value).max_items(Some(100));
     optional(name, description).schema(Some(values)).style(Some(ParameterStyle::Form)).explode(Some(true)).build()
 }
 

@@ -75,8 +75,12 @@ impl Row for FacetRow<'_> {
 
 impl Answer for Facets {
     fn csv(&self) -> Option<Result<Vec<u8>, arrow_schema::ArrowError>> {
-        let fixed =
-            [("region", &self.regions), ("creator", &self.creators), ("genre", &self.genres), ("device", &self.devices)];
+        let fixed = [
+            ("region", &self.regions),
+            ("creator", &self.creators),
+            ("genre", &self.genres),
+            ("device", &self.devices),
+        ];
         let fixed = fixed.into_iter().map(|(name, values)| (name.to_owned(), values));
         let of_users = self.user_columns.iter().map(|column| (format!("user.{}", column.name), &column.values));
         let rows = fixed.chain(of_users).flat_map(|(name, values)| {

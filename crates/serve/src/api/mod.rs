@@ -6,7 +6,6 @@
 //! ```
 
 mod answer;
-mod state;
 mod asking;
 mod audit;
 mod csv;
@@ -24,6 +23,7 @@ mod quality;
 mod query;
 mod regions;
 mod samples;
+mod state;
 mod status;
 pub(crate) mod time;
 mod top;
@@ -31,10 +31,10 @@ mod totals;
 mod video;
 mod videos;
 
-pub use state::{Api, Settings};
 pub use audit::Audited;
 pub use document::document_route;
 pub(crate) use filter::Filter;
+pub use state::{Api, Settings};
 
 use std::sync::Arc;
 

@@ -111,12 +111,7 @@ fn period(filter: &Filter, dates: Option<Dates>) -> Result<Option<Period>, Probl
     Ok(Some(period))
 }
 
-async fn compute(
-    api: &Api,
-    snapshot: &Snapshot,
-    filter: &Filter,
-    period: Option<Period>,
-) -> Result<Overview, Trouble> {
+async fn compute(api: &Api, snapshot: &Snapshot, filter: &Filter, period: Option<Period>) -> Result<Overview, Trouble> {
     let Some(period) = period else {
         let totals = Totals::new(&Facts::default(), 0);
         return Ok(Overview { period: None, previous: None, totals, previous_totals: None, days: Vec::new() });

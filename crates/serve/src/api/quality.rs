@@ -230,11 +230,7 @@ async fn count(api: &Api, bronze_version: Option<i64>, snapshot: Option<&Snapsho
 }
 
 /// The columns of a result of one row, by name.
-async fn sums(
-    reader: Reader<'_>,
-    query: Query,
-    names: &[&'static str],
-) -> Result<Vec<(&'static str, i64)>, Trouble> {
+async fn sums(reader: Reader<'_>, query: Query, names: &[&'static str]) -> Result<Vec<(&'static str, i64)>, Trouble> {
     let mut sums: Vec<(&'static str, i64)> = names.iter().map(|name| (*name, 0)).collect();
     for batch in reader.collect(query).await? {
         for (name, sum) in &mut sums {

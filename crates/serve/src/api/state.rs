@@ -18,6 +18,8 @@ use crate::silver::{Engine, Limits, Reader, Trouble};
 
 /// Loading a build may take so long.
 const LOADING: Duration = Duration::from_secs(1800);
+/// After a build that could not be loaded, the next look waits so many times as long.
+const AFTER_FAILURE: u32 = 10;
 /// Rows that a query of a client may give.
 const MOST_ROWS: usize = 5_000_000;
 
@@ -111,7 +113,7 @@ impl Api {
             names,
             settings,
         });
-        let seen = api.look(None).await;
+        let seen = api.look(None).await.unwrap_or_default();
         api.engine.start(follow(Arc::downgrade(&api), seen));
         api.engine.start(audit::follow(Arc::downgrade(&api)));
         Ok(api)
@@ -168,21 +170,20 @@ impl Api {
     }
 
     /// Loads the published build if it is another than the one seen, by the version of `gold.builds`; gives the version.
-    async fn look(&self, seen: Option<i64>) -> Option<i64> {
-        match self.load_newer(seen).await {
-            Ok(version) => version,
-            Err(trouble) => {
-                tracing::error!(%trouble, "the published build can't be loaded");
-                self.published.send_if_modified(|published| {
-                    let nothing = matches!(published, Published::Nothing);
-                    if nothing {
-                        *published = Published::Unreadable;
-                    }
-                    nothing
-                });
-                None
-            }
+    /// Where it can't be loaded, the one before goes on being answered from.
+    async fn look(&self, seen: Option<i64>) -> Result<Option<i64>, Trouble> {
+        let looked = self.load_newer(seen).await;
+        if let Err(trouble) = &looked {
+            tracing::error!(%trouble, "the published build can't be loaded");
+            self.published.send_if_modified(|published| {
+                let is_first = matches!(published, Published::Nothing);
+                if is_first {
+                    *published = Published::Unreadable;
+                }
+                is_first
+            });
         }
+        looked
     }
 
     async fn load_newer(&self, seen: Option<i64>) -> Result<Option<i64>, Trouble> {
@@ -209,10 +210,13 @@ impl Api {
 
 /// Looks for new builds until nobody needs the API any more.
 async fn follow(api: Weak<Api>, mut seen: Option<i64>) {
+    let mut failed = false;
     loop {
         let Some(poll) = api.upgrade().map(|api| api.settings.poll) else { return };
-        tokio::time::sleep(poll).await;
+        tokio::time::sleep(if failed { poll * AFTER_FAILURE } else { poll }).await;
         let Some(api) = api.upgrade() else { return };
-        seen = api.look(seen).await;
+        let looked = api.look(seen).await;
+        failed = looked.is_err();
+        seen = looked.unwrap_or(seen);
     }
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{Answer, Question};
-use super::state::Api;
 use super::asking::Asking;
+use super::state::Api;
 use super::time::{Dates, Instant};
 use crate::gold::{Snapshot, TableState, newest_states};
 use crate::problem::Problem;

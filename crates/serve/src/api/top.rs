@@ -56,7 +56,11 @@ impl IntoParams for RankingParams {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let date = document::text(Some(SchemaFormat::KnownFormat(KnownFormat::Date)));
         let mut all = vec![
-            document::parameter("period", "Over all dates, or of one day.", document::one_of(["all", "day"], Some("all"))),
+            document::parameter(
+                "period",
+                "Over all dates, or of one day.",
+                document::one_of(["all", "day"], Some("all")),
+            ),
             document::parameter("date", "Which day, with `period=day`; unless given, the last one with views.", date),
         ];
         all.extend(parameters(KEYS));

@@ -123,8 +123,7 @@ pub(crate) async fn video(
 async fn compute(api: &Api, about: &AboutVideo) -> Result<VideoDetails, Trouble> {
     const GROUPS: [(&str, &str); 2] = [("v.region", "region"), (DEVICE, "device")];
     let reader = api.reader(&about.snapshot);
-    let (sums, people) =
-        tokio::try_join!(facts(reader, &about.filter, &GROUPS), viewers(reader, &about.filter, &[]))?;
+    let (sums, people) = tokio::try_join!(facts(reader, &about.filter, &GROUPS), viewers(reader, &about.filter, &[]))?;
     let mut all = Facts::default();
     let mut regions: BTreeMap<Option<String>, i64> = BTreeMap::new();
     let mut devices: BTreeMap<Option<String>, i64> = BTreeMap::new();
@@ -153,8 +152,7 @@ async fn compute(api: &Api, about: &AboutVideo) -> Result<VideoDetails, Trouble>
 }
 
 fn counts(groups: BTreeMap<Option<String>, i64>) -> Vec<GroupCount> {
-    let mut counts: Vec<GroupCount> =
-        groups.into_iter().map(|(value, views)| GroupCount { value, views }).collect();
+    let mut counts: Vec<GroupCount> = groups.into_iter().map(|(value, views)| GroupCount { value, views }).collect();
     sort_groups(&mut counts);
     counts
 }

@@ -71,7 +71,8 @@ impl Lists {
 }
 
 fn all(snapshot: &Snapshot) -> Vec<Entry> {
-    let entry = |(video, number): (&Video, u32)| Entry { video: number, totals: Totals::new(&video.facts, video.viewers) };
+    let entry =
+        |(video, number): (&Video, u32)| Entry { video: number, totals: Totals::new(&video.facts, video.viewers) };
     snapshot.videos.iter().zip(0..).map(entry).collect()
 }
 
@@ -242,7 +243,8 @@ fn canonical(filter: &Filter, search: &str, order: &Order<By>) -> String {
 
 fn sorted(snapshot: &Snapshot, entries: &[Entry], search: &str, order: &Order<By>) -> Vec<u32> {
     let video = |row: usize| snapshot.videos.at(entries[row].video as usize);
-    let mut rows: Vec<u32> = (0..entries.len()).filter(|&row| video(row).matches(search)).map(|row| row as u32).collect();
+    let mut rows: Vec<u32> =
+        (0..entries.len()).filter(|&row| video(row).matches(search)).map(|row| row as u32).collect();
     match order.key {
         // Entries are in the order of ids.
         By::Id if order.descending => rows.reverse(),

@@ -190,7 +190,8 @@ impl GroupViews {
 
 impl VideoRow for GroupViews {
     const TABLE: &'static str = "gold.seeks_after_half";
-    const SELECT: &'static str = "t.views, t.views_with_seek_after_half as views_with_seek, t.seeks_after_half as seeks";
+    const SELECT: &'static str =
+        "t.views, t.views_with_seek_after_half as views_with_seek, t.seeks_after_half as seeks";
 
     fn read(columns: &Columns<'_>, groups: &[Group], rows: &mut Vec<Self>) -> Result<(), Trouble> {
         SeekCounts::read(columns, |row, counts| rows.push(Self { group: groups[row], counts }))

@@ -8,6 +8,8 @@ const MOST_CANDIDATES: usize = 1000;
 const SMOOTH_S: usize = 2;
 /// Seconds in which a cliff falls; also that of a drop-off bucket.
 const CLIFF_S: usize = 5;
+/// Between two cliffs are at least so many seconds.
+const APART_S: usize = 3 * CLIFF_S;
 /// A peak rises, and a cliff falls, by at least this part of the views ...
 const LEAST_RATIO: f64 = 0.03;
 /// ... and by so many.
@@ -84,7 +86,7 @@ pub(crate) fn cliffs(survived: &[i64], views: i64) -> Vec<Cliff> {
     windows.sort_by_key(|&s| (-lost(s), s));
     let mut chosen: Vec<usize> = Vec::new();
     for s in windows {
-        if chosen.len() < MOST && chosen.iter().all(|other| other.abs_diff(s) >= CLIFF_S) {
+        if chosen.len() < MOST && chosen.iter().all(|other| other.abs_diff(s) >= APART_S) {
             chosen.push(s);
         }
     }

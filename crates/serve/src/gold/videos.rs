@@ -114,9 +114,8 @@ fn append(
     let (first, last) = (columns.days("first_date")?, columns.days("last_date")?);
     // Videos that follow each other often share these.
     let mut shared: HashMap<String, Arc<str>> = HashMap::new();
-    let mut share = |text: Option<&str>| {
-        text.map(|text| Arc::clone(shared.entry(text.to_owned()).or_insert_with(|| text.into())))
-    };
+    let mut share =
+        |text: Option<&str>| text.map(|text| Arc::clone(shared.entry(text.to_owned()).or_insert_with(|| text.into())));
     add_facts(columns, |row, facts| {
         let video_id = ids.value(row);
         let title = text_at(&titles, row);

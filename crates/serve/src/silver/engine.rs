@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::problem::{Kind, Problem};
 
 /// Queries that may wait for one that runs.
-const WAITING: usize = 64;
+const WAITING: usize = 256;
 /// When to come again if too many wait.
 const RETRY_AFTER_S: u32 = 2;
 
@@ -109,11 +109,17 @@ impl From<Trouble> for Problem {
             Trouble::Rows(_) => Problem::new(Kind::OverLimit, format!("{detail}; narrow the dates or filters")),
             Trouble::Memory(_) => {
                 tracing::warn!(%detail, "a query was stopped");
-                Problem::new(Kind::OverLimit, "the query needs more memory than it may use; narrow the dates or filters")
+                Problem::new(
+                    Kind::OverLimit,
+                    "the query needs more memory than it may use; narrow the dates or filters",
+                )
             }
             Trouble::Lake(_) => {
                 tracing::error!(%detail, "the lake can't be read");
-                Problem::new(Kind::Unreadable, "a table of the published build can't be read; the server's log says which")
+                Problem::new(
+                    Kind::Unreadable,
+                    "a table of the published build can't be read; the server's log says which",
+                )
             }
             Trouble::Engine(_) | Trouble::Shape(_) | Trouble::Gone(_) => {
                 tracing::error!(%detail, "a query failed");
@@ -156,7 +162,10 @@ impl Engine {
     }
 
     /// Does work that only computes on the engine's threads.
-    pub(crate) async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Trouble> {
         self.spawn(async { Ok(work()) }).result().await
     }
 
@@ -167,7 +176,6 @@ impl Engine {
             None => Task(None),
         }
     }
-
 }
 
 /// Reads the tables of a session.

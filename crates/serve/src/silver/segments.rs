@@ -17,10 +17,7 @@ pub(crate) type Curves = BTreeMap<String, Counts>;
 ///
 /// # Errors
 /// [`Trouble`] of the query.
-pub(crate) async fn watched_curves(
-    reader: Reader<'_>,
-    filter: &Filter,
-) -> Result<Curves, Trouble> {
+pub(crate) async fn watched_curves(reader: Reader<'_>, filter: &Filter) -> Result<Curves, Trouble> {
     let mut values = Values::default();
     let (views, dates) = (filter.predicate(&mut values), filter.date_predicate("s", &mut values));
     let sql = format!(

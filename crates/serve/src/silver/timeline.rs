@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 
-
 use super::columns::Columns;
 use super::engine::{Query, Reader, Trouble, Values};
 use crate::api::Filter;
 use crate::gold::{Actions, SeekCounts};
 
 /// What happened in each bucket of 5 s, by the second in which it begins.
-pub(crate) async fn buckets(
-    reader: Reader<'_>,
-    filter: &Filter,
-) -> Result<BTreeMap<i64, Actions>, Trouble> {
+pub(crate) async fn buckets(reader: Reader<'_>, filter: &Filter) -> Result<BTreeMap<i64, Actions>, Trouble> {
     let mut values = Values::default();
     let chosen = filter.predicate(&mut values);
     let (of_seeks, of_segments) = (filter.date_predicate("k", &mut values), filter.date_predicate("s", &mut values));

@@ -29,7 +29,8 @@ fn counts(value: &Value) -> Vec<i64> {
 fn equal_to_gold() {
     with_shared(async |shared| {
         for video in videos(shared).await {
-            let sql = format!("select * from gold.retention_curve where video_id = '{}' order by second_s", quoted(&video));
+            let sql =
+                format!("select * from gold.retention_curve where video_id = '{}' order by second_s", quoted(&video));
             let gold = shared.home.sql(&sql).await;
             assert!(!gold.is_empty(), "{video}");
             for served in [&shared.served, &shared.unheld] {
@@ -54,7 +55,8 @@ fn regions_and_dates_add_up() {
         for video in videos(shared).await {
             let path = format!("/videos/{}/curve", encode(&video));
             let whole = shared.served.json(&path).await;
-            let by_region = regions.iter().map(|r| format!("{path}?region={}", encode(r["value"].as_str().unwrap_or(""))));
+            let by_region =
+                regions.iter().map(|r| format!("{path}?region={}", encode(r["value"].as_str().unwrap_or(""))));
             let by_date = dates.iter().map(|date| format!("{path}?from={date}&to={date}"));
             for paths in [by_region.collect::<Vec<_>>(), by_date.collect()] {
                 let (mut views, mut sums) = (0, [Vec::new(), Vec::new(), Vec::new()]);

@@ -121,7 +121,9 @@ fn every_parameter_is_taken() {
                 let name = parameter["name"].as_str().expect("a name");
                 let schema = &parameter["schema"];
                 let values: Vec<String> = match (&schema["enum"], name) {
-                    (Value::Array(words), _) => words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect(),
+                    (Value::Array(words), _) => {
+                        words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+                    }
                     (_, "from" | "to") => vec!["2026-01-06".to_owned()],
                     (_, "date") => vec!["2026-01-06&period=day".to_owned()],
                     (_, "limit") => vec!["1".to_owned(), "1000".to_owned()],

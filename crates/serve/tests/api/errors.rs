@@ -82,11 +82,31 @@ fn bad_parameters_are_named() {
 #[test]
 fn what_is_not_there() {
     with_shared(async |shared| {
-        for path in ["videos/nothing", "videos/nothing/curve", "videos/nothing/library", "videos/nothing/drop-off", "videos//curve", "videos/%2e%2e", "videos/%00/curve", "videos/%F0%9F%98%80"] {
+        for path in [
+            "videos/nothing",
+            "videos/nothing/curve",
+            "videos/nothing/library",
+            "videos/nothing/drop-off",
+            "videos//curve",
+            "videos/%2e%2e",
+            "videos/%00/curve",
+            "videos/%F0%9F%98%80",
+        ] {
             let reply = shared.served.get(&format!("/api/v1/{path}")).await;
             assert_problem(&reply, 404, "unknown-video", None, path);
         }
-        for path in ["", "x", "videos/", "videos/a/b/curve", "videos/v0001/curve/", "top", "top/all", "problems/", "../../etc/passwd", "live/x"] {
+        for path in [
+            "",
+            "x",
+            "videos/",
+            "videos/a/b/curve",
+            "videos/v0001/curve/",
+            "top",
+            "top/all",
+            "problems/",
+            "../../etc/passwd",
+            "live/x",
+        ] {
             let reply = shared.served.get(&format!("/api/v1/{path}")).await;
             assert_problem(&reply, 404, "not-found", None, path);
         }
@@ -99,7 +119,8 @@ fn what_is_not_there() {
 #[test]
 fn every_problem_is_explained() {
     with_shared(async |shared| {
-        let kinds = ["bad-parameter", "no-build", "stale-cursor", "timeout", "busy", "over-limit", "unreadable", "internal"];
+        let kinds =
+            ["bad-parameter", "no-build", "stale-cursor", "timeout", "busy", "over-limit", "unreadable", "internal"];
         for kind in kinds {
             let explained = shared.served.json(&format!("/problems/{kind}")).await;
             assert_eq!(explained["type"], format!("/api/v1/problems/{kind}"));
@@ -163,8 +184,54 @@ fn odd_but_right() {
 #[test]
 fn noise() {
     with_shared(async |shared| {
-        let words = ["from", "to", "region", "video", "user.plan", "limit", "cursor", "sort", "order", "search", "period", "date", "=", "&", "%", "%00", "%ff", "+", "2026-01-06", "-1", "1e999", "views", "asc", "day", "null", "ü", ";", "#", "'", "[]", "{", "9".repeat(30).leak()];
-        let ends = ["overview", "videos", "top/content", "top/genres", "regions", "facets", "videos/v0001", "videos/v0001/curve", "videos/v0001/library", "videos/v0001/drop-off", "quality", "status"];
+        let words = [
+            "from",
+            "to",
+            "region",
+            "video",
+            "user.plan",
+            "limit",
+            "cursor",
+            "sort",
+            "order",
+            "search",
+            "period",
+            "date",
+            "=",
+            "&",
+            "%",
+            "%00",
+            "%ff",
+            "+",
+            "2026-01-06",
+            "-1",
+            "1e999",
+            "views",
+            "asc",
+            "day",
+            "null",
+            "ü",
+            ";",
+            "#",
+            "'",
+            "[]",
+            "{",
+            "9".repeat(30).leak(),
+        ];
+        let ends = [
+            "overview",
+            "videos",
+            "top/content",
+            "top/genres",
+            "regions",
+            "facets",
+            "videos/v0001",
+            "videos/v0001/curve",
+            "videos/v0001/library",
+            "videos/v0001/drop-off",
+            "quality",
+            "status",
+        ];
         let mut state = 42_u64;
         let mut next = |bound: usize| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -178,7 +245,12 @@ fn noise() {
             let path = format!("/api/v1/{}?{query}", ends[next(ends.len())]);
             let Ok(request) = Request::get(&path).body(Body::empty()) else { continue };
             let reply = shared.served.send(request).await;
-            assert!(reply.status.is_success() || reply.status.is_client_error(), "{path}: {} {}", reply.status, reply.text());
+            assert!(
+                reply.status.is_success() || reply.status.is_client_error(),
+                "{path}: {} {}",
+                reply.status,
+                reply.text()
+            );
         }
     });
 }

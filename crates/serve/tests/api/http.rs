@@ -8,9 +8,10 @@ use super::support::{ODD_VIDEO, csv_rows, encode, with_shared};
 
 fn paths() -> Vec<String> {
     let odd = encode(ODD_VIDEO);
-    let mut paths: Vec<String> = ["status", "facets", "overview", "videos", "top/content", "regions", "quality", "audit", "openapi.json"]
-        .map(|path| format!("/api/v1/{path}"))
-        .to_vec();
+    let mut paths: Vec<String> =
+        ["status", "facets", "overview", "videos", "top/content", "regions", "quality", "audit", "openapi.json"]
+            .map(|path| format!("/api/v1/{path}"))
+            .to_vec();
     paths.extend(["", "/curve", "/library", "/drop-off"].map(|of| format!("/api/v1/videos/{odd}{of}?device=tv")));
     paths
 }
@@ -88,7 +89,8 @@ fn csv_is_the_same_list() {
         ];
         for (path, list) in cases {
             let path = format!("/api/v1{path}");
-            let (json, csv) = (shared.served.get(&path).await, shared.served.get_with(&path, &[("accept", "text/csv")]).await);
+            let (json, csv) =
+                (shared.served.get(&path).await, shared.served.get_with(&path, &[("accept", "text/csv")]).await);
             assert_eq!(csv.status, StatusCode::OK, "{path}: {}", csv.text());
             assert!(csv.header("content-type").starts_with("text/csv"), "{path}");
             assert_eq!(csv.header("link"), json.header("link"), "{path}");
@@ -98,7 +100,8 @@ fn csv_is_the_same_list() {
             assert!(!csv.text().is_empty(), "{path} has a header");
             for (row, item) in rows.iter().zip(items) {
                 let item = item.as_object().expect("an object");
-                let names: Vec<&String> = item.iter().filter(|(_, value)| !value.is_array()).map(|(name, _)| name).collect();
+                let names: Vec<&String> =
+                    item.iter().filter(|(_, value)| !value.is_array()).map(|(name, _)| name).collect();
                 assert_eq!(row.iter().map(|(name, _)| name).collect::<Vec<_>>(), names, "{path}");
                 for (name, value) in row {
                     assert!(same(value, &cell(&item[name])), "{path} {name}: {value:?} and {}", item[name]);
@@ -112,7 +115,8 @@ fn csv_is_the_same_list() {
 fn csv_of_curves() {
     with_shared(async |shared| {
         let path = format!("/api/v1/videos/{}/curve", encode(ODD_VIDEO));
-        let (json, csv) = (shared.served.get(&path).await.json(), shared.served.get_with(&path, &[("accept", "text/csv")]).await);
+        let (json, csv) =
+            (shared.served.get(&path).await.json(), shared.served.get_with(&path, &[("accept", "text/csv")]).await);
         let rows = csv_rows(&csv.text());
         assert_eq!(rows.len(), json["plays"].as_array().map_or(0, Vec::len));
         for (second, row) in rows.iter().enumerate() {

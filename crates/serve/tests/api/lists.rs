@@ -48,7 +48,12 @@ fn orders() {
 #[test]
 fn pages_have_every_row_once() {
     with_shared(async |shared| {
-        for list in ["/videos?sort=title", "/videos?sort=views&device=tv&device=", "/top/creators?sort=completion_rate", "/top/content?period=day&date=2026-01-06"] {
+        for list in [
+            "/videos?sort=title",
+            "/videos?sort=views&device=tv&device=",
+            "/top/creators?sort=completion_rate",
+            "/top/content?period=day&date=2026-01-06",
+        ] {
             let whole = shared.served.json(&format!("{list}&limit=1000")).await;
             assert_eq!(whole["next_cursor"], Value::Null, "{list}");
             for limit in [1, 2, 5] {
@@ -64,7 +69,8 @@ fn pages_have_every_row_once() {
                         break;
                     };
                     // The link leads to the same page.
-                    let link = reply.header("link").trim_start_matches('<').split('>').next().expect("a link").to_owned();
+                    let link =
+                        reply.header("link").trim_start_matches('<').split('>').next().expect("a link").to_owned();
                     let linked = shared.served.get(&link).await.json();
                     cursor = format!("&cursor={next}");
                     let followed = shared.served.json(&format!("{list}&limit={limit}{cursor}")).await;

@@ -46,7 +46,9 @@ fn overview_is_that_of_silver() {
             let sql = format!("select {TOTALS} from silver.views v where {condition}");
             let totals = zeros(shared.home.sql(&sql).await.remove(0));
             assert_eq!(overview["totals"], totals, "{query}");
-            let sql = format!("select v.view_date as date, {TOTALS} from silver.views v where {condition} group by 1 order by 1");
+            let sql = format!(
+                "select v.view_date as date, {TOTALS} from silver.views v where {condition} group by 1 order by 1"
+            );
             let days = shared.home.sql(&sql).await;
             let found = overview["days"].as_array().expect("days");
             let with_views: Vec<&Value> = found.iter().filter(|day| day["views"] != json!(0)).collect();
@@ -93,7 +95,17 @@ fn videos_are_those_of_silver_and_gold() {
                     join gold.viewer_retention r on r.video_id = t.video_id where t.period = 'all' order by t.rank";
         let gold = shared.home.sql(gold).await;
         for (item, row) in list["items"].as_array().expect("items").iter().zip(&gold) {
-            for name in ["video_id", "title", "creator", "genre", "views", "viewers", "watch_time_s", "avg_retention", "completion_rate"] {
+            for name in [
+                "video_id",
+                "title",
+                "creator",
+                "genre",
+                "views",
+                "viewers",
+                "watch_time_s",
+                "avg_retention",
+                "completion_rate",
+            ] {
                 assert_eq!(item[name], row[name], "{name} of {row}");
             }
             assert_eq!(row["avg_retention"], row["avg_watch_time_percentage"]);
@@ -123,7 +135,9 @@ fn a_video_is_its_views() {
                 );
                 assert_eq!(video[format!("{group}s")], json!(shared.home.sql(&sql).await), "{group} of {id}");
             }
-            let sql = format!("select min(view_date) as first, max(view_date) as last from silver.views where video_id = '{id}'");
+            let sql = format!(
+                "select min(view_date) as first, max(view_date) as last from silver.views where video_id = '{id}'"
+            );
             assert_eq!(video["dates"], shared.home.sql(&sql).await[0]);
         }
     });
@@ -132,11 +146,9 @@ fn a_video_is_its_views() {
 #[test]
 fn rankings_are_those_of_gold() {
     with_shared(async |shared| {
-        for (name, columns) in [
-            ("content", "video_id, title, creator, genre"),
-            ("creators", "creator"),
-            ("genres", "genre"),
-        ] {
+        for (name, columns) in
+            [("content", "video_id, title, creator, genre"), ("creators", "creator"), ("genres", "genre")]
+        {
             for (query, condition) in [
                 ("", "period = 'all'"),
                 ("period=day&date=2026-01-06", "period = 'day' and view_date = date '2026-01-06'"),
@@ -197,14 +209,19 @@ fn regions_are_those_of_silver_and_gold() {
 fn facets_count_views() {
     with_shared(async |shared| {
         let facets = shared.served.json("/facets").await;
-        for (list, column) in [("regions", "region"), ("creators", "creator"), ("genres", "genre"), ("devices", "nullif(device, '')")] {
-            let sql = format!("select {column} as value, count(*) as views from silver.views group by 1 order by 2 desc, 1 nulls last");
+        for (list, column) in
+            [("regions", "region"), ("creators", "creator"), ("genres", "genre"), ("devices", "nullif(device, '')")]
+        {
+            let sql = format!(
+                "select {column} as value, count(*) as views from silver.views group by 1 order by 2 desc, 1 nulls last"
+            );
             assert_eq!(facets[list], json!(shared.home.sql(&sql).await), "{list}");
         }
         let names: Vec<&Value> =
             facets["user_columns"].as_array().expect("columns").iter().map(|column| &column["name"]).collect();
         assert_eq!(names, ["plan", "age_group"]);
-        let sql = "select user_plan as value, count(*) as views from silver.views group by 1 order by 2 desc, 1 nulls last";
+        let sql =
+            "select user_plan as value, count(*) as views from silver.views group by 1 order by 2 desc, 1 nulls last";
         assert_eq!(facets["user_columns"][0]["values"], json!(shared.home.sql(sql).await));
         assert_eq!(facets["cuts"], json!([]));
     });

@@ -233,7 +233,8 @@ async fn write_users(home: &Home) {
             n += 1;
             if n % 5 != 0 {
                 let plan = ["free", "pro", "it's \"odd\", really"][n % 3];
-                let _ = writeln!(text, "{id},\"{}\",{}", plan.replace('"', "\"\""), if n % 2 == 0 { "18-25" } else { "" });
+                let _ =
+                    writeln!(text, "{id},\"{}\",{}", plan.replace('"', "\"\""), if n % 2 == 0 { "18-25" } else { "" });
             }
         }
     }

@@ -12,6 +12,8 @@ export default defineConfig({
     // The strict content security policy lets nothing in as a data: URL but images.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 800,
+    // A chunk of their own, whose bytes stay as they are when the page changes.
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "borders", test: /world-atlas/ }] } } },
   },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   server: { proxy: { "/api": server } },

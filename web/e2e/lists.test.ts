@@ -107,7 +107,7 @@ test("live numbers move by themselves, and an event is seen within two seconds",
   const sent = await request.post("/v1/events", { data: [event] });
   expect(sent.ok(), await sent.text()).toBe(true);
   const tile = page.locator(".tile").filter({ has: metric(page, "received") });
-  const total = async (): Promise<number> => Number(/([\d,]+) in all/.exec((await tile.textContent()) ?? "")?.[1]?.replaceAll(",", ""));
+  const total = async (): Promise<number> => Number(/([\d,]+) since/.exec((await tile.textContent()) ?? "")?.[1]?.replaceAll(",", ""));
   await expect.poll(total, { timeout: 2000, intervals: [100] }).toBeGreaterThan(received);
 });
 
@@ -136,5 +136,6 @@ test("data quality gives reasons with samples, and the tests of the models", asy
   if (payload !== "") await expect(item.locator("pre").first()).toContainText(payload.trim().slice(0, 60));
   await expect(rows(page, "Corrections of views by name")).toHaveCount(quality.view_corrections.length);
   const results = quality.tests?.results ?? [];
+  expect(results.length, "the build should have kept how its tests went").toBeGreaterThan(0);
   await expect(rows(page, "Tests of the models")).toHaveCount(Math.min(25, results.length));
 });

@@ -12,7 +12,7 @@ const files = readdirSync(page, { recursive: true, withFileTypes: true })
 let total = 0;
 for (const file of files.sort()) {
   const size = gzipSync(readFileSync(file), { level: 9 }).length;
-  const map = /\/world-[^/]*\.js$/.test(file);
+  const map = /\/(world|borders)-[^/]*\.js$/.test(file);
   if (!map) total += size;
   console.log(`${String(size).padStart(8)} B gzip  ${file.slice(page.length + 1)}${map ? "  (the map, only when it is looked at)" : ""}`);
 }

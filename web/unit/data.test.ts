@@ -23,6 +23,7 @@ const curve: Curve = {
   survived: [10, 9, 9, 5],
   peaks: [],
   cliffs: [],
+  cut: null,
 };
 const palette = { series: ["blue"], median: "brown" } as unknown as Palette;
 

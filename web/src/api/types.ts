@@ -37,6 +37,8 @@ export interface Facets {
   genres: FacetValue[];
   devices: FacetValue[];
   user_columns: { name: string; values: FacetValue[]; cut: Cut | null }[];
+  /** Which of the lists above were cut. */
+  cuts: ({ name: string } & Cut)[];
 }
 
 export interface Totals {
@@ -111,6 +113,8 @@ export interface Curve {
   survived: number[];
   peaks: Peak[];
   cliffs: Cliff[];
+  /** Of a video that is too long for one answer. */
+  cut: Cut | null;
 }
 
 export interface Quartiles {
@@ -197,6 +201,7 @@ export interface Sample {
   received_at: string;
 }
 
+/** `result`: `passed`, `failed`, `skipped`, or `unchanged` since it last passed. */
 export interface TestResult {
   name: string;
   model: string;
@@ -224,6 +229,9 @@ export interface Side {
 }
 
 export interface Equation {
+  name: string;
+  /** What is wrong; `null` if nothing. */
+  detail: string | null;
   layer: string;
   scope: string;
   left: Side;
@@ -246,6 +254,7 @@ export interface Rates {
   duplicate: number;
 }
 
+/** Rates are means of the last seconds; counts are since the server began, `unprocessed` apart. `history` ends with the running second. */
 export interface Live {
   at: string;
   received_per_s: number;

@@ -33,7 +33,7 @@ export function FilterBar({ hide = [] }: { hide?: Listed[] }) {
             key={name}
             filter={name}
             values={data?.[LISTS[name]] ?? []}
-            cut={null}
+            cut={data?.cuts.find((cut) => cut.name === LISTS[name]) ?? null}
             picked={filters.picked[name] ?? []}
             onChange={pick(name)}
           />

@@ -16,7 +16,13 @@ const COLUMNS: Column<Equation>[] = [
   { key: "left", label: "Left side", head: true, fixed: true, value: (e) => e.left.what },
   { key: "left_value", label: "Left value", numeric: true, fixed: true, value: (e) => e.left.value, cell: (e) => count(e.left.value) },
   { key: "right_value", label: "Right value", numeric: true, fixed: true, value: (e) => e.right.value, cell: (e) => count(e.right.value) },
-  { key: "right", label: "Right side", fixed: true, value: (e) => e.right.what },
+  {
+    key: "right",
+    label: "Right side",
+    fixed: true,
+    value: (e) => e.right.what,
+    cell: (e) => (e.detail === null ? e.right.what : `${e.right.what} (${e.detail})`),
+  },
 ];
 
 /** `checkedAt`: when the server last checked; another time asks anew. */

@@ -30,7 +30,7 @@ export function Live() {
       </Heading>
       {live === null ? <Skeleton height={132} label="Waiting for the server" /> : <Tiles live={live} />}
       {live !== null && live.received === 0 && (
-        <Empty title="No record has been received yet">
+        <Empty title="Nothing has come in since this server began">
           <p>Send events to the collector (POST /v1/events), or type in another terminal, with the same --home,</p>
           <Command>streamreel ingest events.ndjson</Command>
           <p>or let made-up viewers come:</p>
@@ -65,13 +65,15 @@ function LinkState({ stream: { live, link } }: { stream: Stream }) {
   );
 }
 
+const SINCE = "since the server began";
+
 function Tiles({ live }: { live: Now }) {
   const tiles: [string, string, string, string][] = [
     ["viewers", "Viewers now", count(live.viewers_now), "newest event within 60 s is no pause or end"],
-    ["received", "Received", `${rate(live.received_per_s)} /s`, `${count(live.received)} in all`],
-    ["clean", "Clean", `${rate(live.clean_per_s)} /s`, `${count(live.clean)} in all`],
-    ["rejected", "Rejected", `${rate(live.rejected_per_s)} /s`, `${count(live.rejected)} in all`],
-    ["duplicate", "Duplicates", `${rate(live.duplicate_per_s)} /s`, `${count(live.duplicates)} in all`],
+    ["received", "Received", `${rate(live.received_per_s)} /s`, `${count(live.received)} ${SINCE}`],
+    ["clean", "Clean", `${rate(live.clean_per_s)} /s`, `${count(live.clean)} ${SINCE}`],
+    ["rejected", "Rejected", `${rate(live.rejected_per_s)} /s`, `${count(live.rejected)} ${SINCE}`],
+    ["duplicate", "Duplicates", `${rate(live.duplicate_per_s)} /s`, `${count(live.duplicates)} ${SINCE}`],
     ["unprocessed", "Not processed yet", count(live.unprocessed), "records in the topic"],
   ];
   return (
@@ -91,7 +93,7 @@ function Tiles({ live }: { live: Now }) {
 
 function RatesFigure({ live }: { live: Now | null }) {
   const palette = usePalette();
-  const history = live?.history ?? [];
+  const history = live === null ? [] : complete(live);
   const option = useMemo(() => ratesOption(history, palette), [live?.at, palette]);
   const columns: Column<(typeof history)[number]>[] = [
     { key: "at", label: "Time (UTC)", head: true, value: (second) => second.at, cell: (second) => clock(second.at) },
@@ -125,6 +127,11 @@ function RatesFigure({ live }: { live: Now | null }) {
       <Chart height={CHART} option={option} label="Records a second of the last two minutes, stacked by outcome. The table view has the numbers." />
     </Figure>
   );
+}
+
+/** Without the running second, which has only begun. */
+function complete({ at, history }: Now): Now["history"] {
+  return history.filter((second) => second.at.slice(0, 19) < at.slice(0, 19));
 }
 
 function VideosFigure({ live }: { live: Now | null }) {

@@ -8,10 +8,10 @@ import { Verdict } from "../../ui/verdict";
 
 const HEIGHT = 160;
 
-const passed = (test: TestResult): boolean => test.result === "pass";
+const passed = (test: TestResult): boolean => test.result === "passed" || test.result === "unchanged";
 
 const COLUMNS: Column<TestResult>[] = [
-  { key: "result", label: "Result", value: (t) => t.result, cell: (t) => <Verdict good={passed(t)} yes="pass" no={t.result} /> },
+  { key: "result", label: "Result", value: (t) => t.result, cell: (t) => <Verdict good={passed(t)} yes={t.result} no={t.result} /> },
   { key: "model", label: "Model", value: (t) => t.model },
   { key: "name", label: "Test", head: true, value: (t) => t.name },
   { key: "kind", label: "Kind", value: (t) => t.kind },

@@ -74,6 +74,9 @@ export function CurveFigure({ query, video, curve, library, comparisons, timelin
         <>
           {CURVE_TERMS[kind]} Denominator: <strong>{curve.data === null ? "…" : plural(views, "view")}</strong> of this selection. Drag over the
           chart to zoom.
+          {curve.data !== null && curve.data.cut !== null && (
+            <> Only the first {position(curve.data.cut.limit)} of {position(curve.data.cut.total)} are shown.</>
+          )}
         </>
       }
       table={() => <CurveTable drawn={drawn} library={shownLibrary} kind={kind} />}

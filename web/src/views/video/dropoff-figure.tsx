@@ -37,7 +37,7 @@ export function DropOffFigure({ dropOff, timeline }: { dropOff: Answer<DropOff>;
   return (
     <Figure
       title="Drop-off timeline"
-      height={HEIGHT + 130}
+      height={HEIGHT + 96}
       state={dropOff}
       note={
         <>

@@ -57,7 +57,8 @@ def main() -> int:
     try:
         home, exports = prepare(program, scratch)
         with Server(program, home, scratch / "server.log") as server:
-            where = {**server.where, "home": str(home), "exports": str(exports), "scratch": str(scratch)}
+            folders = {"home": home, "exports": exports, "scratch": scratch, "program": program}
+            where = {**server.where, **{name: str(path) for name, path in folders.items()}}
             (scratch / "where.json").write_text(json.dumps(where))
             for check in args.checks or CHECKS:
                 tools.say(f"==> {check}")

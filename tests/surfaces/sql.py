@@ -1,6 +1,5 @@
 """What SQL says of pairs, asked by psql and by PostgreSQL's JDBC driver."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def statements(pair: Pair) -> list[str]:
     changes = ", ".join(f"sum({column}_change)" for column in ("plays", "watched", "survived"))
     drops = ", ".join(f"coalesce(sum({column}), 0)" for column in DROP_OFF)
     return [
-        f"select count(*), count(distinct user_id), {exact_sum('watch_time_s')}, {average}, {completed} "
+        f"select count(*), count(distinct user_id), coalesce({exact_sum('watch_time_s')}, 0), {average}, {completed} "
         f"from silver.views where {where}",
         f"select second_s, {changes} from gold.retention_changes where {where} group by second_s",
         f"select {drops} from gold.drop_off where {where}",
@@ -94,9 +93,8 @@ def driver() -> Path:
         tools.say(f"loading {DRIVER} from Maven Central")
         artifact = f"org.postgresql:{DRIVER.replace('-', ':', 1)}"
         plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-        environment = {**os.environ, "MAVEN_OPTS": "-Dorg.slf4j.simpleLogger.showDateTime=false"}
-        tools.run(tools.need("mvn", "maven"), "--quiet", "--batch-mode", plugin, f"-Dartifact={artifact}",
-                  f"-DoutputDirectory={folder}", env=environment, stdout=subprocess.DEVNULL)
+        tools.run(tools.need("mvn", "maven"), "--quiet", "--batch-mode", "-Dstyle.color=never", plugin,
+                  f"-Dartifact={artifact}", f"-DoutputDirectory={folder}", stdout=subprocess.DEVNULL)
     return jar
 
 

@@ -41,7 +41,8 @@ pub(crate) fn check(text: &str) -> Outcome {
         }
         chain += usize::from(lengthens(token));
         if depth > DEEPEST {
-            let what = format!("the statement is nested too deeply: more than {DEEPEST} brackets or CASEs are open at once");
+            let what =
+                format!("the statement is nested too deeply: more than {DEEPEST} brackets or CASEs are open at once");
             return Err(Failure::new(code::STATEMENT_TOO_COMPLEX, what));
         }
         if chain > LONGEST_CHAIN {

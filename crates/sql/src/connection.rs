@@ -8,7 +8,10 @@ use datafusion_postgres::pgwire::{
     messages::{PgWireBackendMessage, PgWireFrontendMessage},
 };
 use futures::SinkExt;
-use tokio::{net::TcpStream, sync::{OwnedSemaphorePermit, Semaphore}};
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -33,10 +36,8 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let served = async {
-        let entered = tokio::time::timeout(
-            shared.settings.authentication_timeout,
-            enter(socket, peer, &door, &shared, &places),
-        );
+        let entered =
+            tokio::time::timeout(shared.settings.authentication_timeout, enter(socket, peer, &door, &shared, &places));
         let entered = entered.await.map_err(|_| {
             let seconds = shared.settings.authentication_timeout.as_secs_f32();
             Broken::Protocol(format!("the client did not log in within {seconds} s"))
@@ -95,7 +96,8 @@ async fn enter(
     let database = startup.parameters.get("database").cloned();
     let user = startup.parameters.get("user").cloned().unwrap_or_default();
     if user.is_empty() {
-        let refused = Failure::fatal(code::INVALID_AUTHORIZATION, "no PostgreSQL user name specified in startup packet");
+        let refused =
+            Failure::fatal(code::INVALID_AUTHORIZATION, "no PostgreSQL user name specified in startup packet");
         return part(&mut wire, refused).await.map(|()| None);
     }
     let Some(place) = Arc::clone(places).try_acquire_owned().ok() else {
@@ -185,9 +187,9 @@ async fn answer(
         }
         _ if *until_sync => Ok(Ok(())),
         PgWireFrontendMessage::Query(query) => simple::query(wire, session, query).await.map(Ok),
-        PgWireFrontendMessage::CopyData(_) | PgWireFrontendMessage::CopyDone(_) | PgWireFrontendMessage::CopyFail(_) => {
-            Ok(Ok(()))
-        }
+        PgWireFrontendMessage::CopyData(_)
+        | PgWireFrontendMessage::CopyDone(_)
+        | PgWireFrontendMessage::CopyFail(_) => Ok(Ok(())),
         other => extended::message(wire, session, other).await,
     }
 }

@@ -89,8 +89,9 @@ impl Failure {
 
     /// A write.
     pub(crate) fn read_only(what: &str) -> Self {
-        Self::new(code::READ_ONLY, format!("cannot execute {what} in a read-only transaction"))
-            .hint("The tables are written by StreamReel alone. Temporary tables can be made; they end with the session.")
+        Self::new(code::READ_ONLY, format!("cannot execute {what} in a read-only transaction")).hint(
+            "The tables are written by StreamReel alone. Temporary tables can be made; they end with the session.",
+        )
     }
 
     /// The connection broke a rule of the protocol.
@@ -195,7 +196,9 @@ fn of_schema(error: &SchemaError) -> Failure {
                 Failure::new(code::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", field.flat_name()));
             let said = error.to_string();
             match said.split_once("Did you mean ").or_else(|| said.split_once("Valid fields are ")) {
-                Some((_, rest)) if rest.len() < 1000 => failure.hint(format!("There is {}", rest.trim_end_matches('.'))),
+                Some((_, rest)) if rest.len() < 1000 => {
+                    failure.hint(format!("There is {}", rest.trim_end_matches('.')))
+                }
                 _ => failure,
             }
         }
@@ -237,7 +240,8 @@ fn of_plan(what: &str) -> Failure {
         code::UNDEFINED_TABLE
     } else if lower.contains("placeholder") {
         code::UNDEFINED_PARAMETER
-    } else if lower.contains("cannot coerce") || lower.contains("cannot infer common") || lower.contains("no possible") {
+    } else if lower.contains("cannot coerce") || lower.contains("cannot infer common") || lower.contains("no possible")
+    {
         code::TYPE_MISMATCH
     } else if lower.contains("cast") {
         code::CAST
@@ -249,8 +253,9 @@ fn of_plan(what: &str) -> Failure {
 
 /// A table that is not there.
 pub(crate) fn undefined_table(name: &str) -> Failure {
-    Failure::new(code::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
-        .hint("The tables are listed by \\dt in psql or by: SELECT table_schema, table_name FROM information_schema.tables")
+    Failure::new(code::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist")).hint(
+        "The tables are listed by \\dt in psql or by: SELECT table_schema, table_name FROM information_schema.tables",
+    )
 }
 
 fn of_execution(what: &str) -> Failure {
@@ -269,8 +274,11 @@ fn of_execution(what: &str) -> Failure {
 }
 
 fn out_of_memory(what: &str) -> Failure {
-    Failure::new(code::OUT_OF_MEMORY, format!("the query needs more memory than it may use: {}", without_backtrace(what)))
-        .hint("Select fewer rows or columns, or join on a condition; the limits are [sql] settings of the server.")
+    Failure::new(
+        code::OUT_OF_MEMORY,
+        format!("the query needs more memory than it may use: {}", without_backtrace(what)),
+    )
+    .hint("Select fewer rows or columns, or join on a condition; the limits are [sql] settings of the server.")
 }
 
 fn of_io(source: &std::io::Error) -> Failure {

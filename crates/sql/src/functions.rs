@@ -9,12 +9,13 @@ use arrow_schema::DataType;
 use datafusion::{
     common::{Result, ScalarValue, exec_err},
     execution::FunctionRegistry,
-    logical_expr::{
-        ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
-    },
+    logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility},
 };
 
-use crate::{listing::OWNER, variables::{SERVER_VERSION, Variables}};
+use crate::{
+    listing::OWNER,
+    variables::{SERVER_VERSION, Variables},
+};
 
 /// What a function answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,22 +114,46 @@ pub(crate) fn of_server() -> Vec<Arc<ScalarUDF>> {
         Told::function("pg_relation_is_updatable", Answer::Always(ScalarValue::Int32(Some(0)))),
     ];
     for name in [
-        "pg_function_is_visible", "pg_type_is_visible", "pg_operator_is_visible", "pg_opclass_is_visible",
-        "pg_collation_is_visible", "pg_conversion_is_visible", "pg_statistics_obj_is_visible",
+        "pg_function_is_visible",
+        "pg_type_is_visible",
+        "pg_operator_is_visible",
+        "pg_opclass_is_visible",
+        "pg_collation_is_visible",
+        "pg_conversion_is_visible",
+        "pg_statistics_obj_is_visible",
     ] {
         all.push(Told::function(name, is(true)));
     }
     for name in [
-        "obj_description", "col_description", "shobj_description", "pg_get_viewdef", "pg_get_indexdef", "pg_get_ruledef",
-        "pg_get_triggerdef", "pg_get_functiondef", "pg_get_function_result", "pg_get_function_arguments",
-        "pg_get_function_identity_arguments", "pg_get_serial_sequence", "pg_get_statisticsobjdef", "pg_tablespace_location",
+        "obj_description",
+        "col_description",
+        "shobj_description",
+        "pg_get_viewdef",
+        "pg_get_indexdef",
+        "pg_get_ruledef",
+        "pg_get_triggerdef",
+        "pg_get_functiondef",
+        "pg_get_function_result",
+        "pg_get_function_arguments",
+        "pg_get_function_identity_arguments",
+        "pg_get_serial_sequence",
+        "pg_get_statisticsobjdef",
+        "pg_tablespace_location",
     ] {
         all.push(Told::function(name, nothing()));
     }
     for name in [
-        "has_table_privilege", "has_schema_privilege", "has_database_privilege", "has_column_privilege",
-        "has_any_column_privilege", "has_function_privilege", "has_sequence_privilege", "has_tablespace_privilege",
-        "has_type_privilege", "has_language_privilege", "has_server_privilege",
+        "has_table_privilege",
+        "has_schema_privilege",
+        "has_database_privilege",
+        "has_column_privilege",
+        "has_any_column_privilege",
+        "has_function_privilege",
+        "has_sequence_privilege",
+        "has_tablespace_privilege",
+        "has_type_privilege",
+        "has_language_privilege",
+        "has_server_privilege",
     ] {
         all.push(Told::function(name, Answer::Reads));
     }

@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Weak};
 
-use async_trait::async_trait;
 use arrow_schema::SchemaRef;
+use async_trait::async_trait;
 use datafusion::{
     catalog::{SchemaProvider, TableProvider},
     common::{DataFusionError, Result},

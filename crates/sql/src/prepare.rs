@@ -13,7 +13,9 @@ use datafusion::{
     sql::parser::Statement as EngineStatement,
 };
 use datafusion_postgres::{
-    arrow_pg::datatypes::{PG_OID_ALIAS_KEY, df::deserialize_parameters_with_server_types, into_pg_type, pg_type_for_alias_kind},
+    arrow_pg::datatypes::{
+        PG_OID_ALIAS_KEY, df::deserialize_parameters_with_server_types, into_pg_type, pg_type_for_alias_kind,
+    },
     pgwire::{
         api::{Type, portal::Portal, stmt::StoredStatement},
         messages::extendedquery::Bind,

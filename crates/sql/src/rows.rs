@@ -63,9 +63,8 @@ impl Rows {
 }
 
 fn conform(batch: RecordBatch, schema: &SchemaRef) -> Outcome<RecordBatch> {
-    let same = |(mine, wanted): (&Arc<arrow_schema::Field>, &Arc<arrow_schema::Field>)| {
-        mine.data_type() == wanted.data_type()
-    };
+    let same =
+        |(mine, wanted): (&Arc<arrow_schema::Field>, &Arc<arrow_schema::Field>)| mine.data_type() == wanted.data_type();
     if batch.schema().fields().iter().zip(schema.fields()).all(same) {
         return Ok(batch);
     }

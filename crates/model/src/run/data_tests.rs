@@ -7,8 +7,8 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use super::sql::Origin;
 use super::state::State;
-use crate::checks::{DataTest, TestKind};
 use crate::Severity;
+use crate::checks::{DataTest, TestKind};
 use crate::error::Result;
 use crate::project::Project;
 use crate::report::{Failure, TestKind as ReportKind, TestReport, TestResult};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use futures::{FutureExt, StreamExt};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 
 use super::state::State;
 use super::steps::{self, Step, Work};
@@ -57,8 +57,9 @@ impl Run<'_> {
     /// Runs all steps; gives what became of models and tests, in the order of the steps.
     pub(super) async fn all(&self) -> Result<(Vec<ModelReport>, Vec<TestReport>)> {
         self.check_selection()?;
-        let steps =
-            steps::plan(self.project, &self.selected, self.partial, |model| self.state.is_readable(self.project, model));
+        let steps = steps::plan(self.project, &self.selected, self.partial, |model| {
+            self.state.is_readable(self.project, model)
+        });
         self.tell(&Progress::Planned { steps: steps.len() });
         let mut marks = Marks::default();
         let mut waiting: BTreeSet<usize> = (0..steps.len()).collect();
@@ -123,7 +124,9 @@ impl Run<'_> {
                     })
                 }
             },
-            Work::DataTests(tests) => Job::DataTests(tests.iter().map(|test| (*test, self.known(test, marks))).collect()),
+            Work::DataTests(tests) => {
+                Job::DataTests(tests.iter().map(|test| (*test, self.known(test, marks))).collect())
+            }
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Settings {
     pub query: Query,
     pub serve: Serve,
     pub collector: Collector,
-        pub sql: Sql,
+    pub sql: Sql,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -11,7 +11,7 @@ use std::{
 use arrow_array::RecordBatch;
 use datafusion::{
     execution::{
-        SessionState, SessionStateBuilder, TaskContext,
+        FunctionRegistry, SessionState, SessionStateBuilder, TaskContext,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
@@ -197,5 +197,6 @@ fn base(session: &SessionContext, environment: &Arc<RuntimeEnv>) -> Result<Sessi
         .with_physical_optimizer_rule(Arc::new(yields::JoinsYield))
         .build();
     functions::register(&mut state, functions::of_server()).map_err(Error::Engine)?;
+    state.register_expr_planner(Arc::new(functions::TextAsBoolean)).map_err(Error::Engine)?;
     Ok(state)
 }

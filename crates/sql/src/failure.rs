@@ -195,9 +195,10 @@ fn of_schema(error: &SchemaError) -> Failure {
             let failure =
                 Failure::new(code::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", field.flat_name()));
             let said = error.to_string();
-            match said.split_once("Did you mean ").or_else(|| said.split_once("Valid fields are ")) {
-                Some((_, rest)) if rest.len() < 1000 => {
-                    failure.hint(format!("There is {}", rest.trim_end_matches('.')))
+            let near = said.split_once("Did you mean ").and_then(|(_, rest)| rest.lines().next());
+            match near.or_else(|| said.split_once("Valid fields are ").map(|(_, rest)| rest)) {
+                Some(there) if there.len() < 1000 => {
+                    failure.hint(format!("There is {}.", there.trim_end_matches(['.', '?'])))
                 }
                 _ => failure,
             }
@@ -214,6 +215,7 @@ fn of_schema(error: &SchemaError) -> Failure {
 fn of_arrow(error: &ArrowError) -> Failure {
     let code = match error {
         ArrowError::DivideByZero => return Failure::new(code::DIVISION_BY_ZERO, "division by zero"),
+        ArrowError::CastError(what) if what.starts_with("Can't cast value") => code::OUT_OF_RANGE,
         ArrowError::CastError(_) | ArrowError::ParseError(_) => code::BAD_TEXT,
         ArrowError::ArithmeticOverflow(_) => code::OUT_OF_RANGE,
         ArrowError::InvalidArgumentError(_) => code::INVALID_PARAMETER,
@@ -248,7 +250,10 @@ fn of_plan(what: &str) -> Failure {
     } else {
         code::SYNTAX_OR_ACCESS
     };
-    Failure::new(code, what)
+    match what.split_once('\n') {
+        Some((first, rest)) => Failure::new(code, first.trim_end_matches('.')).hint(rest.trim()),
+        None => Failure::new(code, what),
+    }
 }
 
 /// A table that is not there.
@@ -321,7 +326,7 @@ mod tests {
             ("select no_such_function(a) from t", "42883"),
             ("select 1 / 0", "22012"),
             ("select cast('x' as int)", "22P02"),
-            ("select 9223372036854775807 + 1", "22003"),
+            ("select 99999999999999999999 :: bigint", "22003"),
         ];
         for (sql, code) in cases {
             assert_eq!(code_of(sql).await, code, "{sql}");

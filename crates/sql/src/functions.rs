@@ -4,12 +4,17 @@
 
 use std::sync::Arc;
 
-use arrow_array::{BooleanArray, cast::AsArray};
+use arrow_array::{BooleanArray, StringArray, cast::AsArray};
 use arrow_schema::DataType;
 use datafusion::{
-    common::{Result, ScalarValue, exec_err},
+    common::{DFSchema, Result, ScalarValue, exec_err},
     execution::FunctionRegistry,
-    logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility},
+    logical_expr::{
+        ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+        Volatility, lit,
+        planner::{ExprPlanner, PlannerResult, RawBinaryExpr},
+    },
+    sql::sqlparser::ast::BinaryOperator,
 };
 
 use crate::{
@@ -69,7 +74,7 @@ impl ScalarUDFImpl for Told {
                 _ => without.clone(),
             },
             Answer::Reads => return reads(&args),
-            Answer::Setting(settings) => setting(settings, &args)?,
+            Answer::Setting(settings) => return setting(settings, &args),
         };
         Ok(ColumnarValue::Scalar(value))
     }
@@ -86,18 +91,20 @@ fn reads(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     Ok(ColumnarValue::Array(Arc::new(answers)))
 }
 
-fn setting(settings: &[(String, String)], args: &ScalarFunctionArgs) -> Result<ScalarValue> {
-    let Some(ColumnarValue::Scalar(asked)) = args.args.first() else {
-        return exec_err!("current_setting takes the name of one setting");
-    };
-    let Some(Some(name)) = asked.try_as_str() else { return Ok(ScalarValue::Utf8(None)) };
-    let found = settings.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+fn setting(settings: &[(String, String)], args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let Some(asked) = args.args.first() else { return exec_err!("current_setting takes the name of a setting") };
     let or_none = matches!(args.args.get(1), Some(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true)))));
-    match found {
-        Some((_, value)) => Ok(ScalarValue::Utf8(Some(value.clone()))),
-        None if or_none => Ok(ScalarValue::Utf8(None)),
-        None => exec_err!("unrecognized configuration parameter \"{name}\""),
-    }
+    let value = |name: Option<&str>| {
+        let Some(name) = name else { return Ok(None) };
+        match settings.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            Some((_, value)) => Ok(Some(value.clone())),
+            None if or_none => Ok(None),
+            None => exec_err!("unrecognized configuration parameter \"{name}\""),
+        }
+    };
+    let asked = asked.cast_to(&DataType::Utf8, None)?.into_array(args.number_rows)?;
+    let answers = asked.as_string::<i32>().iter().map(value).collect::<Result<StringArray>>()?;
+    Ok(ColumnarValue::Array(Arc::new(answers)))
 }
 
 /// Functions that answer everybody alike.
@@ -121,6 +128,11 @@ pub(crate) fn of_server() -> Vec<Arc<ScalarUDF>> {
         "pg_collation_is_visible",
         "pg_conversion_is_visible",
         "pg_statistics_obj_is_visible",
+        "pg_ts_config_is_visible",
+        "pg_ts_dict_is_visible",
+        "pg_ts_parser_is_visible",
+        "pg_ts_template_is_visible",
+        "pg_opfamily_is_visible",
     ] {
         all.push(Told::function(name, is(true)));
     }
@@ -139,6 +151,10 @@ pub(crate) fn of_server() -> Vec<Arc<ScalarUDF>> {
         "pg_get_serial_sequence",
         "pg_get_statisticsobjdef",
         "pg_tablespace_location",
+        "pg_size_pretty",
+        "pg_table_size",
+        "pg_indexes_size",
+        "pg_database_size",
     ] {
         all.push(Told::function(name, nothing()));
     }
@@ -179,6 +195,35 @@ pub(crate) fn of_session(variables: &Variables, pid: i32) -> Vec<Arc<ScalarUDF>>
         Told::function("pg_backend_pid", Answer::Always(ScalarValue::Int32(Some(pid)))),
         Told::function("current_setting", Answer::Setting(variables.all())),
     ]
+}
+
+/// `column = 't'`, where the column is a boolean: text that is written for one is one.
+#[derive(Debug)]
+pub(crate) struct TextAsBoolean;
+
+impl ExprPlanner for TextAsBoolean {
+    fn plan_binary_op(&self, raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let RawBinaryExpr { op, left, right } = raw;
+        if !matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
+            return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
+        }
+        let boolean = |expr: &Expr| expr.get_type(schema).is_ok_and(|kind| kind == DataType::Boolean);
+        let (left, right) = match (boolean(&left), boolean(&right)) {
+            (true, false) => (left, as_boolean(right)),
+            (false, true) => (as_boolean(left), right),
+            _ => (left, right),
+        };
+        Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
+    }
+}
+
+fn as_boolean(expr: Expr) -> Expr {
+    let Expr::Literal(value, _) = &expr else { return expr };
+    match value.try_as_str().flatten().map(str::to_ascii_lowercase).as_deref() {
+        Some("t" | "true" | "y" | "yes" | "on" | "1") => lit(true),
+        Some("f" | "false" | "n" | "no" | "off" | "0") => lit(false),
+        _ => expr,
+    }
 }
 
 /// Puts functions where names of functions are looked up.

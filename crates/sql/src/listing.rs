@@ -5,12 +5,13 @@
 
 use std::sync::{Arc, Weak};
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::{
     catalog::{SchemaProvider, TableProvider},
-    common::{DataFusionError, Result},
-    datasource::TableType,
+    common::{Column, DataFusionError, Result, ScalarValue},
+    datasource::{TableType, ViewTable, provider_as_source},
+    logical_expr::{Expr, LogicalPlanBuilder, lit},
 };
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::{
     PG_CATALOG_TABLES, PgCatalogSchemaProvider, PgCatalogStaticTables,
@@ -26,6 +27,8 @@ use crate::{
 
 /// The role that owns everything, as clients see it.
 pub(crate) const OWNER: &str = "streamreel";
+/// Its number; PostgreSQL's first role has the same.
+const OWNER_NUMBER: i32 = 10;
 
 /// The tables of `pg_catalog`.
 #[derive(Debug)]
@@ -50,8 +53,44 @@ impl System {
 
     /// A table.
     pub(crate) async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        self.provider.table(name).await
+        let Some(table) = self.provider.table(name).await? else { return Ok(None) };
+        let corrected = corrections(name);
+        if corrected.is_empty() { Ok(Some(table)) } else { with_columns(name, table, corrected).map(Some) }
     }
+}
+
+/// Columns of the library's tables that it lacks, or that say something else than is so here.
+fn corrections(table: &str) -> Vec<(&'static str, ScalarValue)> {
+    let texts = || ScalarValue::new_null_list(DataType::Utf8, true, 1);
+    let owner = || ScalarValue::Int32(Some(OWNER_NUMBER));
+    match table {
+        "pg_class" => vec![("relowner", owner()), ("relacl", texts()), ("reloptions", texts())],
+        "pg_attribute" => vec![("attacl", texts()), ("attoptions", texts()), ("attfdwoptions", texts())],
+        "pg_namespace" => vec![("nspowner", owner()), ("nspacl", texts())],
+        "pg_database" => vec![("datdba", owner()), ("datacl", texts())],
+        "pg_roles" => vec![("oid", owner()), ("rolbypassrls", ScalarValue::Boolean(Some(false)))],
+        "pg_tables" => vec![("tableowner", ScalarValue::Utf8(Some(OWNER.to_owned())))],
+        _ => Vec::new(),
+    }
+}
+
+/// A table with columns that hold one value in place of those of their names, or after all others.
+fn with_columns(
+    name: &str,
+    table: Arc<dyn TableProvider>,
+    mut values: Vec<(&'static str, ScalarValue)>,
+) -> Result<Arc<dyn TableProvider>> {
+    let scan = LogicalPlanBuilder::scan(name, provider_as_source(Arc::clone(&table)), None)?;
+    let mut columns = Vec::new();
+    for field in table.schema().fields() {
+        let replaced = values.iter().position(|(column, _)| column == field.name());
+        columns.push(match replaced {
+            Some(at) => lit(values.remove(at).1).alias(field.name()),
+            None => Expr::Column(Column::new(Some(name), field.name())).alias(field.name()),
+        });
+    }
+    columns.extend(values.into_iter().map(|(column, value)| lit(value).alias(column)));
+    Ok(Arc::new(ViewTable::new(scan.project(columns)?.build()?, None)))
 }
 
 /// The one role.

@@ -6,10 +6,10 @@ use arrow_schema::{DataType, Field, SchemaRef};
 use datafusion::{
     common::{
         ParamValues, ScalarValue,
-        tree_node::{Transformed, TreeNode},
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     execution::SessionState,
-    logical_expr::{Expr, LogicalPlan, expr::Placeholder},
+    logical_expr::{Expr, ExprSchemable, LogicalPlan, expr::Placeholder, utils::merge_schema},
     sql::parser::Statement as EngineStatement,
 };
 use datafusion_postgres::{
@@ -69,11 +69,12 @@ fn parameters(plan: &LogicalPlan, given: &[Option<Type>]) -> Outcome<(Vec<Type>,
         }
         found.insert(number, field);
     }
+    let arrays = arrays(plan)?;
     let count = found.keys().copied().max().unwrap_or(0).max(given.len());
     let (mut wire, mut inferred) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for number in 1..=count {
-        let field = found.remove(&number).flatten();
-        let field = field.filter(|field| *field.data_type() != DataType::Null);
+        let field = found.remove(&number).flatten().filter(|field| *field.data_type() != DataType::Null);
+        let field = field.or_else(|| arrays.get(&number).cloned());
         let of_client = given.get(number - 1).cloned().flatten().filter(|kind| *kind != Type::UNKNOWN);
         let kind = match (&of_client, &field) {
             (Some(kind), _) => kind.clone(),
@@ -85,6 +86,29 @@ fn parameters(plan: &LogicalPlan, given: &[Option<Type>]) -> Outcome<(Vec<Type>,
         inferred.push(open);
     }
     Ok((wire, inferred))
+}
+
+/// Parameters that something is looked for in, as in `column = ANY($1)`: they are arrays of it, which the engine does not infer.
+fn arrays(plan: &LogicalPlan) -> Outcome<HashMap<usize, Arc<Field>>> {
+    let mut found = HashMap::new();
+    plan.apply_with_subqueries(|node| {
+        let inputs = merge_schema(&node.inputs());
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarFunction(function) = expr
+                    && function.name() == "array_has"
+                    && let [Expr::Placeholder(array), of] = function.args.as_slice()
+                    && open(array)
+                    && let Ok(of) = of.get_type(&inputs)
+                    && let Ok(number) = array.id.trim_start_matches('$').parse()
+                {
+                    found.insert(number, Arc::new(Field::new(&array.id, list(of), true)));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
 }
 
 fn wire_type(field: &Field) -> Outcome<Type> {

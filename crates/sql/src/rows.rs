@@ -18,6 +18,9 @@ use crate::{
     failure::{Failure, Outcome},
 };
 
+/// What datafusion-pg-catalog puts before the name of a column that a wildcard brings once more.
+const TOLD_APART: &str = "__alias_";
+
 /// A result that is being taken.
 pub(crate) struct Rows {
     schema: SchemaRef,
@@ -97,9 +100,11 @@ pub(crate) fn fields(
         Failure::unsupported(format!("a column of this type ({})", info.message))
     })?;
     let named = fields.into_iter().enumerate().map(|(index, field)| {
-        let kind = field.datatype();
+        // A column of nothing but NULL is text, as in PostgreSQL.
+        let kind = if *field.datatype() == Type::UNKNOWN { &Type::TEXT } else { field.datatype() };
         let size = type_size(kind);
-        let name = names.get(index).cloned().flatten().unwrap_or_else(|| field.name().to_owned());
+        let own = || field.name().strip_prefix(TOLD_APART).unwrap_or(field.name()).to_owned();
+        let name = names.get(index).cloned().flatten().unwrap_or_else(own);
         let options = Arc::clone(field.format_options());
         FieldInfo::new(name, None, None, kind.clone(), field.format()).with_type_size(size).with_format_options(options)
     });

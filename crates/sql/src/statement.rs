@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
     ast::{
-        CloseCursor, CreateTable, CreateTableOptions, Declare, Expr, FetchDirection, Ident, Insert, ObjectName,
-        ObjectType, Query, Reset, Set, SetExpr, Statement, TableObject, Value, visit_relations,
+        Array, ArrayElemTypeDef, CastKind, CloseCursor, CreateTable, CreateTableOptions, DataType, Declare, Expr,
+        FetchDirection, FunctionArguments, Ident, Insert, ObjectName, ObjectType, Query, Reset, Set, SetExpr,
+        Statement, TableObject, Value, VisitMut, VisitorMut, visit_relations,
     },
     dialect::PostgreSqlDialect,
     parser::Parser,
@@ -15,9 +16,9 @@ use datafusion_postgres::datafusion_pg_catalog::{
     sql::{
         PostgresCompatibilityParser,
         rules::{
-            CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, RewriteArrayAnyAllOperation,
-            RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule, StripCallableQualifier,
-            StripCollate,
+            AliasDuplicatedProjectionRewrite, CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral,
+            RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
+            StripCallableQualifier, StripCollate,
         },
     },
 };
@@ -105,6 +106,7 @@ impl Reader {
     /// A reader.
     pub(crate) fn new() -> Self {
         let rules: Vec<Box<dyn SqlStatementRewriteRule>> = vec![
+            Box::new(AliasDuplicatedProjectionRewrite),
             Box::new(RewriteArrayAnyAllOperation),
             Box::new(StripCallableQualifier),
             Box::new(FixArrayLiteral),
@@ -143,11 +145,37 @@ impl Reader {
     }
 
     fn as_catalog(&self, text: &str) -> Outcome<Vec<Command>> {
-        let statements = self.catalog.parse(text)?;
-        for statement in &statements {
+        let mut statements = self.catalog.parse(text)?;
+        for statement in &mut statements {
             reads_catalog(statement)?;
+            let _ = VisitMut::visit(statement, &mut EmptyArrays);
         }
         statements.into_iter().map(command).collect()
+    }
+}
+
+/// `ARRAY(SELECT ...)`, which the engine lacks. About the system's tables it asks for members of roles, rights, options and
+/// policies; there are none, so it is an empty array.
+struct EmptyArrays;
+
+impl VisitorMut for EmptyArrays {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr
+            && matches!(function.args, FunctionArguments::Subquery(_))
+            && function.name.0.last().and_then(|part| part.as_ident()).is_some_and(|name| named(name) == "array")
+        {
+            let of = ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None);
+            *expr = Expr::Cast {
+                kind: CastKind::Cast,
+                expr: Box::new(Expr::Array(Array { elem: Vec::new(), named: true })),
+                data_type: DataType::Array(of),
+                array: false,
+                format: None,
+            };
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -208,12 +236,19 @@ fn command(statement: Statement) -> Outcome<Command> {
 }
 
 fn select(mut query: Box<Query>) -> Outcome<Select> {
-    writes(&query.body)?;
+    reads_only(&query)?;
+    let names = columns::named_as_in_postgresql(&mut query);
+    Ok(Select { statement: Box::new(Statement::Query(query)), names })
+}
+
+fn reads_only(query: &Query) -> Outcome {
     if !query.locks.is_empty() {
         return Err(Failure::read_only("SELECT FOR UPDATE or SHARE"));
     }
-    let names = columns::named_as_in_postgresql(&mut query);
-    Ok(Select { statement: Box::new(Statement::Query(query)), names })
+    for with in query.with.iter().flat_map(|with| &with.cte_tables) {
+        reads_only(&with.query)?;
+    }
+    writes(&query.body)
 }
 
 fn writes(body: &SetExpr) -> Outcome {
@@ -221,7 +256,7 @@ fn writes(body: &SetExpr) -> Outcome {
         SetExpr::Select(select) if select.into.is_some() => Err(Failure::read_only("SELECT INTO")
             .hint("CREATE TEMPORARY TABLE name AS SELECT ... keeps rows until the session ends.")),
         SetExpr::Select(_) | SetExpr::Values(_) | SetExpr::Table(_) => Ok(()),
-        SetExpr::Query(query) => writes(&query.body),
+        SetExpr::Query(query) => reads_only(query),
         SetExpr::SetOperation { left, right, .. } => writes(left).and_then(|()| writes(right)),
         SetExpr::Insert(_) => Err(Failure::read_only("INSERT")),
         SetExpr::Update(_) => Err(Failure::read_only("UPDATE")),

@@ -149,13 +149,16 @@ def measure(program: Path, scratch: Path, args) -> dict:
         quiet = asyncio.run(load(server, requests, args.requests, args.seconds / 2))
         tools.say(f"feeding {args.events:,} events a second")
         length = f"{int(WARM_UP_S + args.seconds + 10)}s"
-        feed = subprocess.Popen([program, "--quiet", "--home", home, "simulate", "--rate", str(args.events), "--for", length],
-                                stdout=subprocess.DEVNULL)
+        with (scratch / "feed.log").open("wb") as log:
+            feed = subprocess.Popen([program, "--quiet", "--home", home, "simulate", "--rate", str(args.events),
+                                     "--for", length], stdout=log, stderr=log)
         try:
             time.sleep(WARM_UP_S)
             before, began = counters(server), time.monotonic()
             loaded = asyncio.run(load(server, requests, args.requests, args.seconds))
             after, lasted = counters(server), time.monotonic() - began
+            if feed.poll() is not None:
+                raise SystemExit(f"the feed ended early:\n{(scratch / 'feed.log').read_text()}")
         finally:
             feed.terminate()
             feed.wait()

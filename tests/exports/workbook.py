@@ -21,7 +21,8 @@ XS = "{http://www.w3.org/2001/XMLSchema}"
 VIEWS = ("Viewer Retention Curve", "Event Drop-off Timeline", "Top Creators & Genres by Engagement", "Regional Heatmaps")
 # The schemas import two namespaces without saying where they are; both are open to any attribute.
 STUBS = {
-    "http://www.tableausoftware.com/xml/user": '<attributeGroup name="UserAttributes-AG"><anyAttribute processContents="skip"/></attributeGroup>',
+    "http://www.tableausoftware.com/xml/user":
+        '<attributeGroup name="UserAttributes-AG"><anyAttribute processContents="skip"/></attributeGroup>',
     "http://www.w3.org/XML/1998/namespace": '<attribute name="base" type="anyURI"/><attribute name="lang" type="language"/>',
 }
 # The schemas ask for an element that Tableau writes only where it is used; Tableau's own validator lets this one pass, too.

@@ -82,7 +82,7 @@ function BuildFacts({ status }: { status: StatusAnswer }) {
       <dt>Numbers of</dt>
       <dd title={build === null ? undefined : `Build ${build.build_id}`}>{status.data === null ? "…" : finished}</dd>
       <dt>From</dt>
-      <dd>{build === null ? "…" : `${count(build.records)} records`}</dd>
+      <dd>{status.data === null ? "…" : `${count(build?.records ?? 0)} records`}</dd>
     </dl>
   );
 }
@@ -93,9 +93,9 @@ function ThemeSwitch() {
     <label class="theme">
       Theme
       <select value={theme} onChange={(event) => setTheme(event.currentTarget.value as Theme)}>
-        <option value="system">as the system</option>
-        <option value="light">light</option>
-        <option value="dark">dark</option>
+        <option value="system">System</option>
+        <option value="light">Light</option>
+        <option value="dark">Dark</option>
       </select>
     </label>
   );

@@ -50,5 +50,24 @@ export const DROP_OFF_TERMS: Record<DropOffKind, string> = {
   pauses: "a pause ends a segment here",
 };
 
+/** What the counters of a view count; the names are those of `silver.views`. */
+export const VIEW_CORRECTIONS: Record<string, string> = {
+  late_duplicates: "second copies of an event, dropped when the view was derived",
+  restarts: "plays at an impossible position while playing",
+  implied_plays: "heartbeats that proved a lost play",
+  stale_plays: "plays that still had the position before a seek",
+  echoed_seeks: "seeks whose start was only their end again",
+  unreported_seeks: "impossible positions while playing",
+  rounded_back: "positions up to 2 s behind the last one",
+  capped_unproven: "stretches without evidence that were cut",
+  open_plays: "views that were still playing at their last event",
+  open_plays_dropped: "open segments that were dropped by configuration",
+  beyond_duration: "segments of which more than 1 s was beyond the duration",
+  begins_beyond_duration: "segments dropped because they begin beyond the duration",
+  duration_conflicts: "views whose player gave another duration than the metadata",
+  too_short: "segments dropped because they were shorter than 0.25 s",
+  unplaced_s: "seconds played at a place that nothing told",
+};
+
 export const SEEKS_AFTER_HALF =
   "Views with a seek that leaves from at least half of the video's duration, divided by all views.";

@@ -2,7 +2,8 @@
 import type { Quality as Answered } from "../../api/types";
 import { useApi, useReady } from "../../api/use";
 import { Heading, Waiting } from "../../shell";
-import { count, ratio } from "../../text/format";
+import { count, share } from "../../text/format";
+import { VIEW_CORRECTIONS } from "../../text/terms";
 import { Body, Figure } from "../../ui/figure";
 import { Command, Empty } from "../../ui/states";
 import { Bar, type Column, Table } from "../../ui/table";
@@ -16,6 +17,7 @@ const COUNTS = 160;
 interface Counted {
   name: string;
   count: number;
+  meaning?: string | undefined;
 }
 
 export function Quality() {
@@ -69,7 +71,7 @@ function Tiles({ quality }: { quality: Answered }) {
           <dd class="tile-value" data-metric={key}>
             {count(value)}
           </dd>
-          <dd class="tile-more">{key === "records" ? "= clean + rejected + duplicates" : `${ratio(records === 0 ? null : value / records)} of records`}</dd>
+          <dd class="tile-more">{key === "records" ? "= clean + rejected + duplicates" : `${share(records === 0 ? null : value / records)} of records`}</dd>
         </div>
       ))}
     </dl>
@@ -85,6 +87,7 @@ function Counters({ answer }: { answer: ReturnType<typeof useApi<Answered>> }) {
   const data = answer.data;
   const duplicates = data?.duplicates_by.map((d) => ({ name: DUPLICATES[d.name] ?? d.name, count: d.records })) ?? [];
   const corrections = data?.corrections.map((c) => ({ name: c.name, count: c.events })) ?? [];
+  const views = data?.view_corrections.map((v) => ({ ...v, meaning: VIEW_CORRECTIONS[v.name] })) ?? [];
   return (
     <div class="pair three">
       <Figure title="Duplicates" height={COUNTS} state={answer} wide={false} note="Same user and event id as an earlier record.">
@@ -100,7 +103,7 @@ function Counters({ answer }: { answer: ReturnType<typeof useApi<Answered>> }) {
         wide={false}
         note="What the rules did while they turned events into watched seconds."
       >
-        <Counts caption="Corrections of views by name" what="Counter" unit="Count" rows={data?.view_corrections ?? []} empty="No views yet." />
+        <Counts caption="Corrections of views by name" what="Counter" unit="Count" rows={views} empty="No views yet." />
       </Figure>
     </div>
   );
@@ -117,7 +120,18 @@ interface CountsProps {
 function Counts({ caption, what, unit, rows, empty }: CountsProps) {
   const most = Math.max(0, ...rows.map((row) => row.count));
   const columns: Column<Counted>[] = [
-    { key: "name", label: what, head: true, value: (row) => row.name },
+    {
+      key: "name",
+      label: what,
+      head: true,
+      value: (row) => row.name,
+      cell: (row) => (
+        <>
+          {row.name}
+          {row.meaning !== undefined && <small class="meaning">{row.meaning}</small>}
+        </>
+      ),
+    },
     {
       key: "count",
       label: unit,

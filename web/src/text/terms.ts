@@ -28,7 +28,8 @@ export const CURVE_NAMES: Record<CurveKind, string> = { retention: "Retention", 
 
 /** What a value of the curve is; the denominator, all views of the selection, is said beside it with its number. */
 export const CURVE_TERMS: Record<CurveKind, string> = {
-  retention: "Views that watched this second at least once, divided by all views. Never above 100 %, but it may rise where people skip ahead.",
+  retention:
+    "Views that watched this second at least once, divided by all views. Never above 100 %, but it may rise where people skip ahead.",
   survival: "Views whose last watched second is this one or later, divided by all views. It never rises.",
   plays: "How often this second was played, divided by all views. Above 1 where people watch it again.",
 };
@@ -69,5 +70,4 @@ export const VIEW_CORRECTIONS: Record<string, string> = {
   unplaced_s: "seconds played at a place that nothing told",
 };
 
-export const SEEKS_AFTER_HALF =
-  "Views with a seek that leaves from at least half of the video's duration, divided by all views.";
+export const SEEKS_AFTER_HALF = "Views with a seek that leaves from at least half of the video's duration, divided by all views.";

@@ -82,8 +82,18 @@ function DatePicker({ filters, bounds, setFilters }: Part & { bounds: Dates | nu
       {(close) => (
         <>
           <div class="date-pair">
-            <DateField label="From" value={filters.from} bounds={bounds} onChange={(date) => setFilters({ ...filters, from: date })} />
-            <DateField label="To, included" value={filters.to} bounds={bounds} onChange={(date) => setFilters({ ...filters, to: date })} />
+            <DateField
+              label="From"
+              value={filters.from}
+              bounds={bounds}
+              onChange={(date) => setFilters({ ...filters, from: date })}
+            />
+            <DateField
+              label="To, included"
+              value={filters.to}
+              bounds={bounds}
+              onChange={(date) => setFilters({ ...filters, to: date })}
+            />
           </div>
           {bounds !== null && (
             <>
@@ -115,22 +125,30 @@ function DatePicker({ filters, bounds, setFilters }: Part & { bounds: Dates | nu
 function Chosen({ filters, setFilters }: Part) {
   if (Object.keys(filters.picked).length === 0) return null;
   return (
-      <ul class="chosen-filters" aria-label="Filters that hold">
-        {Object.entries(filters.picked).flatMap(([name, values]) =>
-          values.map((value) => (
-            <li key={`${name}:${value}`}>
-              <button
-                type="button"
-                class="chip"
-                onClick={() => setFilters(withPicked(filters, name, values.filter((other) => other !== value)))}
-              >
-                <span class="unseen">Remove </span>
-                {filterName(name)}: {valueName(name, value)}
-                <span aria-hidden="true"> ×</span>
-              </button>
-            </li>
-          )),
-        )}
-      </ul>
+    <ul class="chosen-filters" aria-label="Filters that hold">
+      {Object.entries(filters.picked).flatMap(([name, values]) =>
+        values.map((value) => (
+          <li key={`${name}:${value}`}>
+            <button
+              type="button"
+              class="chip"
+              onClick={() =>
+                setFilters(
+                  withPicked(
+                    filters,
+                    name,
+                    values.filter((other) => other !== value),
+                  ),
+                )
+              }
+            >
+              <span class="unseen">Remove </span>
+              {filterName(name)}: {valueName(name, value)}
+              <span aria-hidden="true"> ×</span>
+            </button>
+          </li>
+        )),
+      )}
+    </ul>
   );
 }

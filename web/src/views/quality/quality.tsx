@@ -34,7 +34,12 @@ export function Quality() {
       </Body>
       {answer.problem === null && data?.records !== 0 && (
         <>
-          <Figure title="Rejected, by reason" height={REASONS} state={answer} note="Open a reason for the newest records it rejected, as they came.">
+          <Figure
+            title="Rejected, by reason"
+            height={REASONS}
+            state={answer}
+            note="Open a reason for the newest records it rejected, as they came."
+          >
             {data !== null && <Reasons reasons={data.reasons} all={data.records} />}
           </Figure>
           <Counters answer={answer} />
@@ -71,7 +76,11 @@ function Tiles({ quality }: { quality: Answered }) {
           <dd class="tile-value" data-metric={key}>
             {count(value)}
           </dd>
-          <dd class="tile-more">{key === "records" ? "= clean + rejected + duplicates" : `${share(records === 0 ? null : value / records)} of records`}</dd>
+          <dd class="tile-more">
+            {key === "records"
+              ? "= clean + rejected + duplicates"
+              : `${share(records === 0 ? null : value / records)} of records`}
+          </dd>
         </div>
       ))}
     </dl>
@@ -91,10 +100,28 @@ function Counters({ answer }: { answer: ReturnType<typeof useApi<Answered>> }) {
   return (
     <div class="pair three">
       <Figure title="Duplicates" height={COUNTS} state={answer} wide={false} note="Same user and event id as an earlier record.">
-        <Counts caption="Duplicates by where they were dropped" what="Dropped" unit="Records" rows={duplicates} empty="No duplicates." />
+        <Counts
+          caption="Duplicates by where they were dropped"
+          what="Dropped"
+          unit="Records"
+          rows={duplicates}
+          empty="No duplicates."
+        />
       </Figure>
-      <Figure title="Corrections of events" height={COUNTS} state={answer} wide={false} note="A bad optional field became unknown; the event was kept.">
-        <Counts caption="Corrections of events by name" what="Correction" unit="Events" rows={corrections} empty="No event had to be corrected." />
+      <Figure
+        title="Corrections of events"
+        height={COUNTS}
+        state={answer}
+        wide={false}
+        note="A bad optional field became unknown; the event was kept."
+      >
+        <Counts
+          caption="Corrections of events by name"
+          what="Correction"
+          unit="Events"
+          rows={corrections}
+          empty="No event had to be corrected."
+        />
       </Figure>
       <Figure
         title="Corrections of views"

@@ -39,7 +39,12 @@ export function Regions() {
       </Heading>
       <FilterBar />
       <div class="filters">
-        <Segmented label="Measure" options={MEASURES.map((value) => ({ value, label: MEASURE_NAMES[value] }))} value={measure} onChange={setMeasure} />
+        <Segmented
+          label="Measure"
+          options={MEASURES.map((value) => ({ value, label: MEASURE_NAMES[value] }))}
+          value={measure}
+          onChange={setMeasure}
+        />
       </div>
       {data !== null && data.regions.length === 0 ? (
         <NoViews />
@@ -142,8 +147,22 @@ function RegionTable({ rows, query }: { rows: RegionTotals[]; query: Query }) {
       value: (row) => row.watch_time_s,
       cell: (row) => <Bar value={row.watch_time_s} most={most} text={duration(row.watch_time_s)} />,
     },
-    { key: "views", label: "Views", title: TERMS.views, numeric: true, value: (row) => row.views, cell: (row) => count(row.views) },
-    { key: "viewers", label: "Viewers", title: TERMS.viewers, numeric: true, value: (row) => row.viewers, cell: (row) => count(row.viewers) },
+    {
+      key: "views",
+      label: "Views",
+      title: TERMS.views,
+      numeric: true,
+      value: (row) => row.views,
+      cell: (row) => count(row.views),
+    },
+    {
+      key: "viewers",
+      label: "Viewers",
+      title: TERMS.viewers,
+      numeric: true,
+      value: (row) => row.viewers,
+      cell: (row) => count(row.viewers),
+    },
     {
       key: "retention",
       label: "Average retention",

@@ -34,7 +34,10 @@ function draw(): Shape[] {
     return { one, name: one.properties.name, code: code ?? (one.properties.name === "Kosovo" ? "XK" : null) };
   });
   const shown = named.filter(({ code }) => code !== ANTARCTICA);
-  const projection = geoNaturalEarth1().fitSize([WIDTH, HEIGHT], { type: "FeatureCollection", features: shown.map(({ one }) => one) });
+  const projection = geoNaturalEarth1().fitSize([WIDTH, HEIGHT], {
+    type: "FeatureCollection",
+    features: shown.map(({ one }) => one),
+  });
   const path = geoPath(projection).digits(1);
   return shown.map(({ one, code, name }) => ({ code, name, path: path(one) ?? "" }));
 }
@@ -50,7 +53,12 @@ export default function World({ countries, measure, most }: WorldProps) {
   const absent = [...countries.values()].filter((one) => !drawn.has(one.code));
   return (
     <>
-      <svg class="world" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`World map of ${MEASURE_NAMES[measure].toLowerCase()} by country. The table below has all numbers.`}>
+      <svg
+        class="world"
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        role="img"
+        aria-label={`World map of ${MEASURE_NAMES[measure].toLowerCase()} by country. The table below has all numbers.`}
+      >
         {shapes.map(({ code, name, path }) => {
           const country = code === null ? undefined : countries.get(code);
           const value = country?.value ?? null;

@@ -91,6 +91,10 @@ test("regions are on the map, by hour and in the table", async ({ page, ask }) =
   );
   await page.locator(`.world path[data-region="${country?.region}"]`).hover({ force: true });
   await expect(page.locator(".hint-box")).toHaveText(`${regionName(country?.region ?? null)}: ${count(country?.views)}`);
+  await page.getByRole("button", { name: "Show table of Views by country" }).click();
+  await expect(rows(page, "Views by country").filter({ hasText: regionName(country?.region ?? null) })).toContainText(
+    count(country?.views),
+  );
   await page.getByRole("button", { name: "Show numbers" }).click();
   const most = [...regions].sort((a, b) => b.views - a.views)[0];
   const wanted = Array.from(

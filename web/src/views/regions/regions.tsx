@@ -16,7 +16,7 @@ import { Segmented } from "../../ui/segmented";
 import { Failure, NoViews } from "../../ui/states";
 import { Bar, type Column, Table } from "../../ui/table";
 import { type HourMeasure, Hours } from "./hours";
-import { byCountry, formatMeasure, type Measure, MEASURE_NAMES, MEASURES } from "./measures";
+import { byCountry, type Country, formatMeasure, type Measure, MEASURE_NAMES, MEASURES } from "./measures";
 import type WorldMap from "./world";
 
 const MAP = 140;
@@ -89,11 +89,29 @@ function MapFigure({ answer, measure, world: { component: World, failure } }: Ma
       height={MAP}
       state={answer}
       note={<Scale measure={measure} most={most} />}
+      table={() => <CountryTable countries={[...countries.values()]} measure={measure} />}
     >
       {failure !== null && <Failure problem={failure} retry={() => location.reload()} height={MAP} />}
       {World !== null && <World countries={countries} measure={measure} most={most} />}
     </Figure>
   );
+}
+
+/** What the map shows. */
+function CountryTable({ countries, measure }: { countries: Country[]; measure: Measure }) {
+  const columns: Column<Country>[] = [
+    { key: "country", label: "Country", head: true, value: (one) => regionName(one.code) },
+    {
+      key: "value",
+      label: MEASURE_NAMES[measure],
+      numeric: true,
+      value: (one) => one.value,
+      cell: (one) => formatMeasure(measure, one.value),
+    },
+    { key: "parts", label: "Made of", fixed: true, value: (one) => one.rows.map((row) => row.region).join(", ") },
+  ];
+  const caption = `${MEASURE_NAMES[measure]} by country`;
+  return <Table caption={caption} columns={columns} rows={countries} sort={{ key: "value", order: "desc" }} pageSize={25} />;
 }
 
 interface LoadedWorld {

@@ -42,6 +42,15 @@ function draw(): Shape[] {
   return shown.map(({ one, code, name }) => ({ code, name, path: path(one) ?? "" }));
 }
 
+/** How the subdivisions of a country make its number. */
+function divided(countries: Map<string, Country>, measure: Measure): string {
+  const some = [...countries.values()].some((one) => one.rows.length > 1);
+  if (!some) return "";
+  if (measure === "viewers") return " Viewers of subdivisions (US-CA, US-NY) do not add up: such a country shows none.";
+  const how = measure === "avg_watch_time_percentage" ? "averaged by views" : "summed";
+  return ` Subdivisions (US-CA, US-NY) are ${how} by country.`;
+}
+
 interface WorldProps {
   countries: Map<string, Country>;
   measure: Measure;
@@ -81,6 +90,7 @@ export default function World({ countries, measure, most }: WorldProps) {
           ? "All countries with views are on the map."
           : `Too small for the map: ${absent.map((one) => `${regionName(one.code)} (${formatMeasure(measure, one.value)})`).join(", ")}.`}{" "}
         {plural(countries.size, "country", "countries")} in all; regions that are unknown are in the table only.
+        {divided(countries, measure)}
       </p>
       {hint}
     </>

@@ -9,8 +9,8 @@ export default defineConfig({
   forbidOnly: true,
   fullyParallel: false,
   workers: 1,
-  timeout: 60_000,
-  expect: { timeout: 15_000 },
+  timeout: 120_000,
+  expect: { timeout: 20_000 },
   projects: [
     { name: "unit", testDir: "unit", testMatch: "*.test.ts" },
     {

@@ -48,7 +48,11 @@ function observeShifts(): void {
   const seen: Shifts["shifts"] = [];
   Object.assign(window, { shifts: seen });
   new PerformanceObserver((list) => {
-    for (const entry of list.getEntries() as unknown as { value: number; hadRecentInput: boolean; sources: { node: Element | null }[] }[]) {
+    for (const entry of list.getEntries() as unknown as {
+      value: number;
+      hadRecentInput: boolean;
+      sources: { node: Element | null }[];
+    }[]) {
       if (!entry.hadRecentInput) seen.push({ value: entry.value, nodes: entry.sources.map(({ node }) => node?.className ?? "") });
     }
   }).observe({ type: "layout-shift", buffered: true });
@@ -59,7 +63,8 @@ test("tables, panels and details are accessible, too", async ({ page, videos: [v
     await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
     await page.goto(`/videos/${video.video_id}`);
     await settled(page);
-    for (const title of ["Retention curve", "Drop-off timeline"]) await page.getByRole("button", { name: `Show table of ${title}` }).click();
+    for (const title of ["Retention curve", "Drop-off timeline"])
+      await page.getByRole("button", { name: `Show table of ${title}` }).click();
     await page.getByRole("button", { name: "Compare", exact: true }).click();
     await expect(page.getByRole("group", { name: "Compare with" }).locator(".choice").first()).toBeVisible();
     await accessible(page);
@@ -97,7 +102,9 @@ test("everything is reached by keyboard", async ({ page }) => {
   await page.keyboard.press("Escape");
   await expect(region).toBeFocused();
   await expect(region).toHaveAttribute("aria-expanded", "false");
-  const video = rows(page, /^Most watched videos/).getByRole("link").first();
+  const video = rows(page, /^Most watched videos/)
+    .getByRole("link")
+    .first();
   await tabTo(page, video);
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/\/videos\/.+region=/);
@@ -162,7 +169,12 @@ test.describe("failures", () => {
       route.fulfill({
         status: 409,
         contentType: "application/problem+json",
-        json: { type: "https://streamreel.dev/problems/no-build", title: "No build yet", status: 409, detail: "Type streamreel build." },
+        json: {
+          type: "https://streamreel.dev/problems/no-build",
+          title: "No build yet",
+          status: 409,
+          detail: "Type streamreel build.",
+        },
       }),
     );
     await page.goto("/");

@@ -21,7 +21,10 @@ test("videos are sorted, searched and opened", async ({ page, ask, videos: [vide
   await page.getByRole("searchbox").fill(video.video_id);
   const found = await ask<Listed<VideoItem>>(`/videos?search=${video.video_id}`);
   await expect(table).toHaveCount(found.items.length);
-  await table.getByRole("link", { name: video.title ?? video.video_id }).first().click();
+  await table
+    .getByRole("link", { name: video.title ?? video.video_id })
+    .first()
+    .click();
   await expect(page).toHaveURL(new RegExp(`/videos/${video.video_id}`));
   await expect(page.locator("h1")).toHaveText(video.title ?? video.video_id);
 });
@@ -83,13 +86,26 @@ test("regions are on the map, by hour and in the table", async ({ page, ask }) =
   const table = rows(page, "All regions");
   await expect(table.first()).toContainText(regionName(first?.region ?? null));
   await expect(table.first()).toContainText(count(first?.views));
-  const country = regions.find((r) => r.region !== null && r.region.length === 2 && !regions.some((o) => o.region?.startsWith(`${r.region}-`)));
+  const country = regions.find(
+    (r) => r.region !== null && r.region.length === 2 && !regions.some((o) => o.region?.startsWith(`${r.region}-`)),
+  );
   await page.locator(`.world path[data-region="${country?.region}"]`).hover({ force: true });
   await expect(page.locator(".hint-box")).toHaveText(`${regionName(country?.region ?? null)}: ${count(country?.views)}`);
+  await page.getByRole("button", { name: "Show table of Views by country" }).click();
+  await expect(rows(page, "Views by country").filter({ hasText: regionName(country?.region ?? null) })).toContainText(
+    count(country?.views),
+  );
   await page.getByRole("button", { name: "Show numbers" }).click();
   const most = [...regions].sort((a, b) => b.views - a.views)[0];
-  const wanted = Array.from({ length: 24 }, (_, hour) => hours.find((h) => h.region === most?.region && h.hour_of_day === hour)?.views ?? 0);
-  await expect(rows(page, /^Region by hour/).first().locator("td")).toHaveText(wanted.map((views) => count(views)));
+  const wanted = Array.from(
+    { length: 24 },
+    (_, hour) => hours.find((h) => h.region === most?.region && h.hour_of_day === hour)?.views ?? 0,
+  );
+  await expect(
+    rows(page, /^Region by hour/)
+      .first()
+      .locator("td"),
+  ).toHaveText(wanted.map((views) => count(views)));
   await page.getByRole("radio", { name: "Average retention" }).check();
   await expect(page).toHaveURL(/metric=avg_watch_time_percentage/);
   await expect(page.getByRole("heading", { name: "Average retention by country" })).toBeVisible();
@@ -107,7 +123,8 @@ test("live numbers move by themselves, and an event is seen within two seconds",
   const sent = await request.post("/v1/events", { data: [event] });
   expect(sent.ok(), await sent.text()).toBe(true);
   const tile = page.locator(".tile").filter({ has: metric(page, "received") });
-  const total = async (): Promise<number> => Number(/([\d,]+) since/.exec((await tile.textContent()) ?? "")?.[1]?.replaceAll(",", ""));
+  const total = async (): Promise<number> =>
+    Number(/([\d,]+) since/.exec((await tile.textContent()) ?? "")?.[1]?.replaceAll(",", ""));
   await expect.poll(total, { timeout: 2000, intervals: [100] }).toBeGreaterThan(received);
 });
 

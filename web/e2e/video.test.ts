@@ -79,7 +79,10 @@ test("regions, dates and another video are compared on one plot", async ({ page,
   await page.getByRole("button", { name: "Add dates" }).click();
   await compare.click();
   await page.getByLabel("Another video").fill(other.title ?? other.video_id);
-  await page.getByRole("group", { name: "Compare with" }).getByRole("button", { name: new RegExp(escape(other.title ?? other.video_id)) }).click();
+  await page
+    .getByRole("group", { name: "Compare with" })
+    .getByRole("button", { name: new RegExp(escape(other.title ?? other.video_id)) })
+    .click();
   const legend = page.getByRole("list", { name: "Lines" });
   const curves = [
     [regionName(region), await ask<Curve>(`/videos/${video.video_id}/curve?region=${region}`)],
@@ -106,7 +109,9 @@ test("the library's median stands beside it", async ({ page, ask, videos: [video
   const line = page.getByRole("list", { name: "Lines" }).getByRole("listitem").filter({ hasText: "Library median" });
   await expect(line).toContainText(library.retention === null ? `too few videos` : `${library.videos} videos`);
   await hover(page, 0.3);
-  await expect(chart(page).locator(".tip dt").filter({ hasText: "Library median" })).toHaveCount(library.retention === null ? 0 : 1);
+  await expect(chart(page).locator(".tip dt").filter({ hasText: "Library median" })).toHaveCount(
+    library.retention === null ? 0 : 1,
+  );
   await line.getByRole("checkbox").uncheck();
   await expect(page).toHaveURL(/library=off/);
 });
@@ -160,7 +165,12 @@ test("drop-off is the API's, bucket by bucket", async ({ page, ask, videos: [vid
   await settled(page);
   const { buckets } = await ask<DropOff>(`/videos/${video.video_id}/drop-off`);
   const legend = page.getByRole("list", { name: "What is stacked" });
-  for (const [name, kind] of [["Exits", "exits"], ["Seeks away", "seeks_away"], ["Seeks in", "seeks_in"], ["Pauses", "pauses"]] as const) {
+  for (const [name, kind] of [
+    ["Exits", "exits"],
+    ["Seeks away", "seeks_away"],
+    ["Seeks in", "seeks_in"],
+    ["Pauses", "pauses"],
+  ] as const) {
     const sum = buckets.reduce((total, bucket) => total + bucket[kind], 0);
     await expect(legend.getByRole("listitem").filter({ hasText: name })).toContainText(count(sum));
   }

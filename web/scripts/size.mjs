@@ -14,7 +14,9 @@ for (const file of files.sort()) {
   const size = gzipSync(readFileSync(file), { level: 9 }).length;
   const map = /\/(world|borders)-[^/]*\.js$/.test(file);
   if (!map) total += size;
-  console.log(`${String(size).padStart(8)} B gzip  ${file.slice(page.length + 1)}${map ? "  (the map, only when it is looked at)" : ""}`);
+  console.log(
+    `${String(size).padStart(8)} B gzip  ${file.slice(page.length + 1)}${map ? "  (the map, only when it is looked at)" : ""}`,
+  );
 }
 console.log(`${String(total).padStart(8)} B gzip  in all without the map, of at most ${MOST}`);
 if (total > MOST) {

@@ -13,9 +13,17 @@ const VIEWS = [
   { path: "/", label: "Overview", icon: "M3 13h4v-5H3zM10 13h4V3h-4zM17 13h0" },
   { path: "/videos", label: "Videos", icon: "M3 4h14v10H3zM8.5 7v4l3.5-2z" },
   { path: "/top/content", label: "Top", icon: "M4 15V9M10 15V4M16 15v-4" },
-  { path: "/regions", label: "Regions", icon: "M10 2.5a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM3 9.5h14M10 2.5c-4 4-4 10 0 14M10 2.5c4 4 4 10 0 14" },
+  {
+    path: "/regions",
+    label: "Regions",
+    icon: "M10 2.5a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM3 9.5h14M10 2.5c-4 4-4 10 0 14M10 2.5c4 4 4 10 0 14",
+  },
   { path: "/live", label: "Live", icon: "M2 10h4l2-6 4 12 2-6h4" },
-  { path: "/quality", label: "Data quality", icon: "M10 2.5l6 2.5v4c0 4-2.500 7-6 8.500C6.500 16 4 13 4 9V5zM7.500 9.500l2 2 3.500-4" },
+  {
+    path: "/quality",
+    label: "Data quality",
+    icon: "M10 2.5l6 2.5v4c0 4-2.500 7-6 8.500C6.500 16 4 13 4 9V5zM7.500 9.500l2 2 3.500-4",
+  },
 ];
 
 function current(path: string, view: string): boolean {
@@ -82,7 +90,7 @@ function BuildFacts({ status }: { status: StatusAnswer }) {
       <dt>Numbers of</dt>
       <dd title={build === null ? undefined : `Build ${build.build_id}`}>{status.data === null ? "…" : finished}</dd>
       <dt>From</dt>
-      <dd>{build === null ? "…" : `${count(build.records)} records`}</dd>
+      <dd>{status.data === null ? "…" : `${count(build?.records ?? 0)} records`}</dd>
     </dl>
   );
 }
@@ -93,9 +101,9 @@ function ThemeSwitch() {
     <label class="theme">
       Theme
       <select value={theme} onChange={(event) => setTheme(event.currentTarget.value as Theme)}>
-        <option value="system">as the system</option>
-        <option value="light">light</option>
-        <option value="dark">dark</option>
+        <option value="system">System</option>
+        <option value="light">Light</option>
+        <option value="dark">Dark</option>
       </select>
     </label>
   );

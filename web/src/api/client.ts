@@ -34,7 +34,13 @@ export async function get<T>(path: string, signal: AbortSignal): Promise<T> {
     return (await response.json()) as T;
   } catch (error) {
     if (signal.aborted) throw error;
-    throw new Problem("Unreadable answer", `${API}${path} did not answer with JSON, or broke off: ${error}`, response.status, "", null);
+    throw new Problem(
+      "Unreadable answer",
+      `${API}${path} did not answer with JSON, or broke off: ${error}`,
+      response.status,
+      "",
+      null,
+    );
   }
 }
 

@@ -56,7 +56,16 @@ function librarySeries(library: Library, kind: CurveKind, seconds: number, palet
   const quiet = { type: "line", silent: true, showSymbol: false, symbol: "none", tooltip: { show: false } };
   const spread = body.p75.map((high, i) => high - (body.p25[i] ?? high));
   return [
-    { ...quiet, id: "p25", name: "p25", data: at(body.p25), stack: "band", stackStrategy: "all", lineStyle: { opacity: 0 }, z: 1 },
+    {
+      ...quiet,
+      id: "p25",
+      name: "p25",
+      data: at(body.p25),
+      stack: "band",
+      stackStrategy: "all",
+      lineStyle: { opacity: 0 },
+      z: 1,
+    },
     {
       ...quiet,
       id: "p75",
@@ -68,7 +77,14 @@ function librarySeries(library: Library, kind: CurveKind, seconds: number, palet
       areaStyle: { color: palette.band, opacity: 1 },
       z: 1,
     },
-    { ...quiet, id: "median", name: "median", data: at(body.median), lineStyle: { color: palette.median, width: 1.5, type: [4, 4] }, z: 2 },
+    {
+      ...quiet,
+      id: "median",
+      name: "median",
+      data: at(body.median),
+      lineStyle: { color: palette.median, width: 1.5, type: [4, 4] },
+      z: 2,
+    },
   ];
 }
 
@@ -98,8 +114,16 @@ function markSeries(curve: Curve, kind: CurveKind, palette: Palette): object[] {
     data: seconds.map((second) => [second, valueAt(curve, kind, second) ?? 0]),
   });
   return [
-    mark("peaks", curve.peaks.map((peak) => peak.second_s), true),
-    mark("cliffs", curve.cliffs.map((cliff) => cliff.second_s), false),
+    mark(
+      "peaks",
+      curve.peaks.map((peak) => peak.second_s),
+      true,
+    ),
+    mark(
+      "cliffs",
+      curve.cliffs.map((cliff) => cliff.second_s),
+      false,
+    ),
   ];
 }
 
@@ -145,7 +169,12 @@ export function curveOption({ drawn, library, kind, seconds, zoom }: CurveChart,
       },
     },
     xAxis: positionAxis(palette, seconds, zoom),
-    yAxis: { ...yAxis(palette), min: 0, ...(kind === "plays" ? {} : { max: 1, interval: 0.25 }), axisLabel: { color: palette.soft, formatter: format } },
+    yAxis: {
+      ...yAxis(palette),
+      min: 0,
+      ...(kind === "plays" ? {} : { max: 1, interval: 0.25 }),
+      axisLabel: { color: palette.soft, formatter: format },
+    },
     ...zooming(seconds, zoom),
     series: [
       ...(library === null || first === undefined ? [] : librarySeries(library, kind, first.curve.plays.length, palette)),
@@ -165,4 +194,3 @@ export function curveOption({ drawn, library, kind, seconds, zoom }: CurveChart,
     ],
   };
 }
-

@@ -78,7 +78,13 @@ export function dropOffOption({ buckets, width, shown, seconds, zoom, ceiling }:
       },
     },
     xAxis: positionAxis(palette, seconds, zoom),
-    yAxis: { ...yAxis(palette), minInterval: 1, ...(ceiling === null ? {} : { max: ceiling }), splitNumber: 3, axisLabel: { color: palette.soft, formatter: compact } },
+    yAxis: {
+      ...yAxis(palette),
+      minInterval: 1,
+      ...(ceiling === null ? {} : { max: ceiling }),
+      splitNumber: 3,
+      axisLabel: { color: palette.soft, formatter: compact },
+    },
     ...zooming(seconds, zoom),
     series: shown.map((kind) => ({
       id: kind,

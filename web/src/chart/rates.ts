@@ -19,7 +19,11 @@ export function ratesOption(history: Rates[], palette: Palette): object {
         if (second === undefined) return "";
         const lines = OUTCOMES.map((outcome, i) => {
           const colour = palette.outcomes[i];
-          return { name: OUTCOME_NAMES[outcome], value: `${rate(second[outcome])} /s`, ...(colour === undefined ? {} : { colour }) };
+          return {
+            name: OUTCOME_NAMES[outcome],
+            value: `${rate(second[outcome])} /s`,
+            ...(colour === undefined ? {} : { colour }),
+          };
         });
         return tooltip(`${clock(second.at)} UTC`, [{ name: "Received", value: `${rate(second.received)} /s` }, ...lines]);
       },

@@ -31,7 +31,12 @@ export function trendOption(days: Day[], before: Day[], metric: Metric, unit: Un
       },
     },
     xAxis: { ...xAxis(palette), type: "category", data: names, boundaryGap: days.length === 1, axisLabel: labels },
-    yAxis: { ...yAxis(palette), min: 0, ...(bounded === undefined ? {} : { max: bounded }), axisLabel: { color: palette.soft, formatter: unit.axis } },
+    yAxis: {
+      ...yAxis(palette),
+      min: 0,
+      ...(bounded === undefined ? {} : { max: bounded }),
+      axisLabel: { color: palette.soft, formatter: unit.axis },
+    },
     series: [
       {
         id: "now",

@@ -2,9 +2,7 @@
 import { type Filters, filterParams, isDate, withPicked, withQuery } from "./filters";
 
 export type Comparison =
-  | { kind: "region"; region: string }
-  | { kind: "dates"; from: string; to: string }
-  | { kind: "video"; video: string };
+  { kind: "region"; region: string } | { kind: "dates"; from: string; to: string } | { kind: "video"; video: string };
 
 /** More lines than this can't be told apart. */
 export const MOST_COMPARISONS = 5;

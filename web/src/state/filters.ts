@@ -42,12 +42,6 @@ export function withQuery(path: string, params: URLSearchParams): string {
   return query === "" ? path : `${path}?${query}`;
 }
 
-/** The same filters without those named, as for a view that already is about one region. */
-export function without(filters: Filters, ...names: string[]): Filters {
-  const picked = Object.fromEntries(Object.entries(filters.picked).filter(([name]) => !names.includes(name)));
-  return { ...filters, picked };
-}
-
 export function withPicked(filters: Filters, name: string, values: string[]): Filters {
   const picked = { ...filters.picked };
   if (values.length > 0) picked[name] = [...values].sort();

@@ -22,6 +22,8 @@ export const compact = (value: Maybe): string => or(value, (v) => short.format(v
 export const percentage = (value: Maybe): string => or(value, (v) => `${one.format(v)} %`);
 /** `54.3 %` of a ratio in 0..1 */
 export const ratio = (value: Maybe): string => or(value, (v) => `${one.format(v * 100)} %`);
+/** As {@link ratio}, with another digit where it would be near 0: `0.02 %` */
+export const share = (value: Maybe): string => or(value, (v) => `${(v > 0 && v < 0.01 ? two : one).format(v * 100)} %`);
 /** `1.25` */
 export const decimal = (value: Maybe): string => or(value, (v) => two.format(v));
 /** `12.5` or `1,234` per second */

@@ -28,7 +28,8 @@ export const CURVE_NAMES: Record<CurveKind, string> = { retention: "Retention", 
 
 /** What a value of the curve is; the denominator, all views of the selection, is said beside it with its number. */
 export const CURVE_TERMS: Record<CurveKind, string> = {
-  retention: "Views that watched this second at least once, divided by all views. Never above 100 %, but it may rise where people skip ahead.",
+  retention:
+    "Views that watched this second at least once, divided by all views. Never above 100 %, but it may rise where people skip ahead.",
   survival: "Views whose last watched second is this one or later, divided by all views. It never rises.",
   plays: "How often this second was played, divided by all views. Above 1 where people watch it again.",
 };
@@ -50,5 +51,23 @@ export const DROP_OFF_TERMS: Record<DropOffKind, string> = {
   pauses: "a pause ends a segment here",
 };
 
-export const SEEKS_AFTER_HALF =
-  "Views with a seek that leaves from at least half of the video's duration, divided by all views.";
+/** What the counters of a view count; the names are those of `silver.views`. */
+export const VIEW_CORRECTIONS: Record<string, string> = {
+  late_duplicates: "second copies of an event, dropped when the view was derived",
+  restarts: "plays at an impossible position while playing",
+  implied_plays: "heartbeats that proved a lost play",
+  stale_plays: "plays that still had the position before a seek",
+  echoed_seeks: "seeks whose start was only their end again",
+  unreported_seeks: "impossible positions while playing",
+  rounded_back: "positions up to 2 s behind the last one",
+  capped_unproven: "stretches without evidence that were cut",
+  open_plays: "views that were still playing at their last event",
+  open_plays_dropped: "open segments that were dropped by configuration",
+  beyond_duration: "segments of which more than 1 s was beyond the duration",
+  begins_beyond_duration: "segments dropped because they begin beyond the duration",
+  duration_conflicts: "views whose player gave another duration than the metadata",
+  too_short: "segments dropped because they were shorter than 0.25 s",
+  unplaced_s: "seconds played at a place that nothing told",
+};
+
+export const SEEKS_AFTER_HALF = "Views with a seek that leaves from at least half of the video's duration, divided by all views.";

@@ -39,7 +39,12 @@ export function DateField({ label, value, bounds, onChange }: DateFieldProps) {
           onInput={(event) => setText(event.currentTarget.value)}
           onChange={(event) => commit(event.currentTarget.value.trim())}
         />
-        <button type="button" class="button small calendar" onClick={() => calendar.current?.showPicker()} aria-label={`Calendar: ${label}`}>
+        <button
+          type="button"
+          class="button small calendar"
+          onClick={() => calendar.current?.showPicker()}
+          aria-label={`Calendar: ${label}`}
+        >
           <svg viewBox="0 0 16 16" aria-hidden="true">
             <path d="M2.5 4h11v9.5h-11zM2.5 7h11M5.5 2v3M10.5 2v3" />
           </svg>
@@ -68,5 +73,10 @@ export function DateField({ label, value, bounds, onChange }: DateFieldProps) {
 /** Spans that end with the last date that has data. */
 export function spans(bounds: Dates): { label: string; from: string | null; to: string | null }[] {
   const last = (days: number) => ({ label: `Last ${days} days`, from: addDays(bounds.last, 1 - days), to: bounds.last });
-  return [{ label: "Last day", from: bounds.last, to: bounds.last }, last(7), last(28), { label: "All dates", from: null, to: null }];
+  return [
+    { label: "Last day", from: bounds.last, to: bounds.last },
+    last(7),
+    last(28),
+    { label: "All dates", from: null, to: null },
+  ];
 }

@@ -53,7 +53,8 @@ interface BodyProps {
 
 /** What there is; else what failed; else the outline of what comes. */
 export function Body({ state, height, children }: BodyProps) {
-  if (state !== undefined && state.problem !== null) return <Failure problem={state.problem} retry={state.retry} height={height} />;
+  if (state !== undefined && state.problem !== null)
+    return <Failure problem={state.problem} retry={state.retry} height={height} />;
   if (state !== undefined && state.data === null) return <Skeleton height={height} />;
   return (
     <div class={state?.loading === true ? "body stale" : "body"} style={{ minHeight: `${height}px` }}>

@@ -1,7 +1,7 @@
 /** The bar of filters above a view. */
 import { useContext } from "preact/hooks";
 
-import type { Facets } from "../api/types";
+import type { Dates } from "../api/types";
 import { FacetsContext } from "../state/facets";
 import { type Filters, isEmpty, withPicked } from "../state/filters";
 import { useQuery } from "../state/query";
@@ -21,24 +21,26 @@ export function FilterBar({ hide = [] }: { hide?: Listed[] }) {
   const facets = useContext(FacetsContext);
   const { filters, setFilters } = query;
   if (facets.problem !== null) return facets.problem.noBuild ? null : <Failure problem={facets.problem} retry={facets.retry} />;
-  const data = facets.data;
+  const { data } = facets;
+  // Before the first build there is nothing to filter.
+  if (data === null) return null;
   const pick = (name: string) => (values: string[]) => setFilters(withPicked(filters, name, values));
   return (
     <form class="filters" role="search" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
-      <DatePicker filters={filters} facets={data} setFilters={setFilters} />
+      <DatePicker filters={filters} bounds={data.dates} setFilters={setFilters} />
       {(Object.keys(LISTS) as Listed[])
         .filter((name) => !hide.includes(name))
         .map((name) => (
           <Picker
             key={name}
             filter={name}
-            values={data?.[LISTS[name]] ?? []}
-            cut={data?.cuts.find((cut) => cut.name === LISTS[name]) ?? null}
+            values={data[LISTS[name]]}
+            cut={data.cuts.find((cut) => cut.name === LISTS[name]) ?? null}
             picked={filters.picked[name] ?? []}
             onChange={pick(name)}
           />
         ))}
-      {data?.user_columns.map((column) => (
+      {data.user_columns.map((column) => (
         <Picker
           key={column.name}
           filter={`user.${column.name}`}
@@ -63,8 +65,7 @@ interface Part {
   setFilters: (filters: Filters) => void;
 }
 
-function DatePicker({ filters, facets, setFilters }: Part & { facets: Facets | null }) {
-  const bounds = facets?.dates ?? null;
+function DatePicker({ filters, bounds, setFilters }: Part & { bounds: Dates | null }) {
   const from = filters.from ?? bounds?.first;
   const to = filters.to ?? bounds?.last;
   const state = from === undefined || to === undefined ? "all" : period(from, to);
@@ -81,8 +82,18 @@ function DatePicker({ filters, facets, setFilters }: Part & { facets: Facets | n
       {(close) => (
         <>
           <div class="date-pair">
-            <DateField label="From" value={filters.from} bounds={bounds} onChange={(date) => setFilters({ ...filters, from: date })} />
-            <DateField label="To, included" value={filters.to} bounds={bounds} onChange={(date) => setFilters({ ...filters, to: date })} />
+            <DateField
+              label="From"
+              value={filters.from}
+              bounds={bounds}
+              onChange={(date) => setFilters({ ...filters, from: date })}
+            />
+            <DateField
+              label="To, included"
+              value={filters.to}
+              bounds={bounds}
+              onChange={(date) => setFilters({ ...filters, to: date })}
+            />
           </div>
           {bounds !== null && (
             <>
@@ -114,22 +125,30 @@ function DatePicker({ filters, facets, setFilters }: Part & { facets: Facets | n
 function Chosen({ filters, setFilters }: Part) {
   if (Object.keys(filters.picked).length === 0) return null;
   return (
-      <ul class="chosen-filters" aria-label="Filters that hold">
-        {Object.entries(filters.picked).flatMap(([name, values]) =>
-          values.map((value) => (
-            <li key={`${name}:${value}`}>
-              <button
-                type="button"
-                class="chip"
-                onClick={() => setFilters(withPicked(filters, name, values.filter((other) => other !== value)))}
-              >
-                <span class="unseen">Remove </span>
-                {filterName(name)}: {valueName(name, value)}
-                <span aria-hidden="true"> ×</span>
-              </button>
-            </li>
-          )),
-        )}
-      </ul>
+    <ul class="chosen-filters" aria-label="Filters that hold">
+      {Object.entries(filters.picked).flatMap(([name, values]) =>
+        values.map((value) => (
+          <li key={`${name}:${value}`}>
+            <button
+              type="button"
+              class="chip"
+              onClick={() =>
+                setFilters(
+                  withPicked(
+                    filters,
+                    name,
+                    values.filter((other) => other !== value),
+                  ),
+                )
+              }
+            >
+              <span class="unseen">Remove </span>
+              {filterName(name)}: {valueName(name, value)}
+              <span aria-hidden="true"> ×</span>
+            </button>
+          </li>
+        )),
+      )}
+    </ul>
   );
 }

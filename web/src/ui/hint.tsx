@@ -9,7 +9,11 @@ interface Shown {
 }
 
 /** What to draw, and how to show and hide it. */
-export function useHint(): { hint: ComponentChildren; show: (event: PointerEvent, content: ComponentChildren) => void; hide: () => void } {
+export function useHint(): {
+  hint: ComponentChildren;
+  show: (event: PointerEvent, content: ComponentChildren) => void;
+  hide: () => void;
+} {
   const [shown, setShown] = useState<Shown | null>(null);
   const width = document.documentElement.clientWidth;
   const right = shown !== null && shown.x > width / 2;

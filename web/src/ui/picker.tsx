@@ -78,7 +78,11 @@ function Choices({ filter, values, cut, picked, onChange }: PickerProps) {
           </li>
         ))}
       </ul>
-      {shown.length === 0 && <p class="hint">No {name.toLowerCase()} contains “{search}”.</p>}
+      {shown.length === 0 && (
+        <p class="hint">
+          No {name.toLowerCase()} contains “{search}”.
+        </p>
+      )}
       {cut !== null && (
         <p class="hint">
           The {count(cut.limit)} values with the most views, of {count(cut.total)}.

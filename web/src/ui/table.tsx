@@ -38,7 +38,15 @@ export interface TableProps<Row> {
 
 const PAGE = 50;
 
-export function Table<Row>({ caption, columns, rows, sort: given, onSort, pageSize = PAGE, empty = "Nothing here." }: TableProps<Row>) {
+export function Table<Row>({
+  caption,
+  columns,
+  rows,
+  sort: given,
+  onSort,
+  pageSize = PAGE,
+  empty = "Nothing here.",
+}: TableProps<Row>) {
   const [own, setOwn] = useState<Sort | null>(given ?? null);
   const [page, setPage] = useState(0);
   const sort = onSort === undefined ? own : (given ?? null);
@@ -46,7 +54,8 @@ export function Table<Row>({ caption, columns, rows, sort: given, onSort, pageSi
     const column = columns.find((c) => c.key === sort?.key);
     return onSort !== undefined || sort === null || column === undefined ? rows : sorted(rows, column.value, sort.order);
   }, [rows, columns, sort?.key, sort?.order, onSort === undefined]);
-  const shown = onSort === undefined ? pageOf(ordered.length, pageSize, page) : pageOf(ordered.length, Math.max(1, ordered.length), 0);
+  const shown =
+    onSort === undefined ? pageOf(ordered.length, pageSize, page) : pageOf(ordered.length, Math.max(1, ordered.length), 0);
 
   const choose = (column: Column<Row>): void => {
     const first: Order = column.numeric === true && column.key !== "rank" ? "desc" : "asc";
@@ -93,7 +102,12 @@ export function Table<Row>({ caption, columns, rows, sort: given, onSort, pageSi
           <span aria-live="polite">
             Rows {count(shown.from + 1)} to {count(shown.to)} of {count(ordered.length)}
           </span>
-          <button type="button" class="button small" disabled={shown.page === shown.pages - 1} onClick={() => setPage(shown.page + 1)}>
+          <button
+            type="button"
+            class="button small"
+            disabled={shown.page === shown.pages - 1}
+            onClick={() => setPage(shown.page + 1)}
+          >
             Next
           </button>
         </nav>
@@ -112,7 +126,11 @@ function Head<Row>({ column, sort, choose }: HeadProps<Row>) {
   const active = sort?.key === column.key ? sort.order : null;
   const sortState = active === null ? undefined : active === "asc" ? "ascending" : "descending";
   return (
-    <th scope="col" class={column.numeric === true ? "number" : ""} {...(sortState === undefined ? {} : { "aria-sort": sortState })}>
+    <th
+      scope="col"
+      class={column.numeric === true ? "number" : ""}
+      {...(sortState === undefined ? {} : { "aria-sort": sortState })}
+    >
       {column.fixed === true ? (
         <span title={column.title}>{column.label}</span>
       ) : (

@@ -41,9 +41,7 @@ function Group({ title, terms }: { title: string; terms: [string, string][] }) {
   return (
     <section class="card wide" aria-label={title}>
       <h2>{title}</h2>
-      <dl class="terms">
-        {terms.map(([name, text]) => [<dt key={name}>{name}</dt>, <dd key={`${name} is`}>{text}</dd>])}
-      </dl>
+      <dl class="terms">{terms.map(([name, text]) => [<dt key={name}>{name}</dt>, <dd key={`${name} is`}>{text}</dd>])}</dl>
     </section>
   );
 }

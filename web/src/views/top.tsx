@@ -41,7 +41,12 @@ function Listed({ list, query }: { list: List; query: Query }) {
   const asked = new URLSearchParams({ period, sort: sort.key, order: sort.order, limit: String(PAGE) });
   if (date !== null) asked.set("date", date);
   const { items, total, state, loading, more } = usePages<Ranked>(`/top/${list}`, asked);
-  const keep = { period: query.params.get("period"), date: query.params.get("date"), sort: query.params.get("sort"), order: query.params.get("order") };
+  const keep = {
+    period: query.params.get("period"),
+    date: query.params.get("date"),
+    sort: query.params.get("sort"),
+    order: query.params.get("order"),
+  };
   if (!useReady(state)) return <Waiting title={`Top ${NAMES[list].toLowerCase()}`} />;
   return (
     <>
@@ -115,7 +120,14 @@ function columns(list: List, items: Ranked[], date: string | null): Column<Ranke
     { key: "genre", label: "Genre", fixed: true, value: (row) => row.genre ?? UNKNOWN },
   ];
   return [
-    { key: "rank", label: "#", title: "Rank by watch time", numeric: true, value: (row) => row.rank, cell: (row) => count(row.rank) },
+    {
+      key: "rank",
+      label: "#",
+      title: "Rank by watch time",
+      numeric: true,
+      value: (row) => row.rank,
+      cell: (row) => count(row.rank),
+    },
     {
       key: "name",
       label: NAMES[list].replace(/s$/, ""),
@@ -133,8 +145,22 @@ function columns(list: List, items: Ranked[], date: string | null): Column<Ranke
       value: (row) => row.watch_time_s,
       cell: (row) => <Bar value={row.watch_time_s} most={most} text={duration(row.watch_time_s)} />,
     },
-    { key: "views", label: "Views", title: TERMS.views, numeric: true, value: (row) => row.views, cell: (row) => count(row.views) },
-    { key: "viewers", label: "Viewers", title: TERMS.viewers, numeric: true, value: (row) => row.viewers, cell: (row) => count(row.viewers) },
+    {
+      key: "views",
+      label: "Views",
+      title: TERMS.views,
+      numeric: true,
+      value: (row) => row.views,
+      cell: (row) => count(row.views),
+    },
+    {
+      key: "viewers",
+      label: "Viewers",
+      title: TERMS.viewers,
+      numeric: true,
+      value: (row) => row.viewers,
+      cell: (row) => count(row.viewers),
+    },
     {
       key: "avg_watch_time_percentage",
       label: "Retention",

@@ -77,7 +77,13 @@ function SearchField({ query }: { query: Query }) {
   return (
     <label class="search">
       <span class="unseen">Search title or id</span>
-      <input class="field" type="search" placeholder="Search title or id" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+      <input
+        class="field"
+        type="search"
+        placeholder="Search title or id"
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+      />
     </label>
   );
 }
@@ -98,7 +104,14 @@ function columns(items: VideoItem[], query: Query): Column<VideoItem>[] {
     },
     { key: "creator", label: "Creator", fixed: true, value: (v) => v.creator ?? UNKNOWN },
     { key: "genre", label: "Genre", fixed: true, value: (v) => v.genre ?? UNKNOWN },
-    { key: "length", label: "Length", numeric: true, fixed: true, value: (v) => v.duration_s, cell: (v) => position(v.duration_s) },
+    {
+      key: "length",
+      label: "Length",
+      numeric: true,
+      fixed: true,
+      value: (v) => v.duration_s,
+      cell: (v) => position(v.duration_s),
+    },
     {
       key: "watch_time_s",
       label: "Watch time",
@@ -108,7 +121,14 @@ function columns(items: VideoItem[], query: Query): Column<VideoItem>[] {
       cell: (v) => <Bar value={v.watch_time_s} most={most} text={duration(v.watch_time_s)} />,
     },
     { key: "views", label: "Views", title: TERMS.views, numeric: true, value: (v) => v.views, cell: (v) => count(v.views) },
-    { key: "viewers", label: "Viewers", title: TERMS.viewers, numeric: true, value: (v) => v.viewers, cell: (v) => count(v.viewers) },
+    {
+      key: "viewers",
+      label: "Viewers",
+      title: TERMS.viewers,
+      numeric: true,
+      value: (v) => v.viewers,
+      cell: (v) => count(v.viewers),
+    },
     {
       key: "avg_retention",
       label: "Retention",

@@ -12,10 +12,29 @@ const HEIGHT = 160;
 
 const COLUMNS: Column<Equation>[] = [
   { key: "holds", label: "Holds", value: (e) => e.holds, cell: (e) => <Verdict good={e.holds} yes="holds" no="fails" /> },
-  { key: "layer", label: "Layer", value: (e) => `${e.layer} ${e.scope}`, cell: (e) => `${e.layer}${e.scope === "" ? "" : ` ${e.scope}`}` },
+  {
+    key: "layer",
+    label: "Layer",
+    value: (e) => `${e.layer} ${e.scope}`,
+    cell: (e) => `${e.layer}${e.scope === "" ? "" : ` ${e.scope}`}`,
+  },
   { key: "left", label: "Left side", head: true, fixed: true, value: (e) => e.left.what },
-  { key: "left_value", label: "Left value", numeric: true, fixed: true, value: (e) => e.left.value, cell: (e) => count(e.left.value) },
-  { key: "right_value", label: "Right value", numeric: true, fixed: true, value: (e) => e.right.value, cell: (e) => count(e.right.value) },
+  {
+    key: "left_value",
+    label: "Left value",
+    numeric: true,
+    fixed: true,
+    value: (e) => e.left.value,
+    cell: (e) => count(e.left.value),
+  },
+  {
+    key: "right_value",
+    label: "Right value",
+    numeric: true,
+    fixed: true,
+    value: (e) => e.right.value,
+    cell: (e) => count(e.right.value),
+  },
   {
     key: "right",
     label: "Right side",
@@ -46,7 +65,8 @@ export function AuditFigure({ answer, checkedAt }: { answer: Answer<Audit>; chec
               yes={`All ${plural(rows.length, "equation")} hold`}
               no={`${failed} of ${plural(rows.length, "equation")} ${failed === 1 ? "fails" : "fail"}`}
             />{" "}
-            Nothing received is lost, nothing counts twice: each line compares two numbers from different places. Checked {instant(data.checked_at)}.
+            Nothing received is lost, nothing counts twice: each line compares two numbers from different places. Checked{" "}
+            {instant(data.checked_at)}.
           </>
         )
       }

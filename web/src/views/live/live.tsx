@@ -22,7 +22,8 @@ export function Live() {
   const stream = useStream();
   const { live } = stream;
   const audit = useApi<Audit>("/audit");
-  if (!useReady({ data: live ?? (stream.link === "lost" ? stream : null), problem: null }, audit)) return <Waiting title="Live" />;
+  if (!useReady({ data: live ?? (stream.link === "lost" ? stream : null), problem: null }, audit))
+    return <Waiting title="Live" />;
   return (
     <>
       <Heading title="Live">
@@ -47,7 +48,12 @@ export function Live() {
   );
 }
 
-const LINKS = { connecting: "Connecting …", open: "Live", stale: "Stale: the server says nothing", lost: "Connection lost, trying again …" } as const;
+const LINKS = {
+  connecting: "Connecting …",
+  open: "Live",
+  stale: "Stale: the server says nothing",
+  lost: "Connection lost, trying again …",
+} as const;
 
 function LinkState({ stream: { live, link } }: { stream: Stream }) {
   return (
@@ -97,16 +103,20 @@ function RatesFigure({ live }: { live: Now | null }) {
   const option = useMemo(() => ratesOption(history, palette), [live?.at, palette]);
   const columns: Column<(typeof history)[number]>[] = [
     { key: "at", label: "Time (UTC)", head: true, value: (second) => second.at, cell: (second) => clock(second.at) },
-    { key: "received", label: "Received", numeric: true, value: (second) => second.received, cell: (second) => count(second.received) },
-    ...OUTCOMES.map(
-      (outcome): Column<(typeof history)[number]> => ({
-        key: outcome,
-        label: OUTCOME_NAMES[outcome],
-        numeric: true,
-        value: (second) => second[outcome],
-        cell: (second) => count(second[outcome]),
-      }),
-    ),
+    {
+      key: "received",
+      label: "Received",
+      numeric: true,
+      value: (second) => second.received,
+      cell: (second) => count(second.received),
+    },
+    ...OUTCOMES.map((outcome): Column<(typeof history)[number]> => ({
+      key: outcome,
+      label: OUTCOME_NAMES[outcome],
+      numeric: true,
+      value: (second) => second[outcome],
+      cell: (second) => count(second[outcome]),
+    })),
   ];
   return (
     <Figure
@@ -117,14 +127,21 @@ function RatesFigure({ live }: { live: Now | null }) {
           The last two minutes, by what became of a record:
           {OUTCOMES.map((outcome, i) => (
             <span key={outcome}>
-              <i class="swatch" style={{ background: `var(--outcome-${i + 1})` }} aria-hidden="true" /> {OUTCOME_NAMES[outcome].toLowerCase()}
+              <i class="swatch" style={{ background: `var(--outcome-${i + 1})` }} aria-hidden="true" />{" "}
+              {OUTCOME_NAMES[outcome].toLowerCase()}
             </span>
           ))}
         </span>
       }
-      table={() => <Table caption="Records by second" columns={columns} rows={history} sort={{ key: "at", order: "desc" }} pageSize={15} />}
+      table={() => (
+        <Table caption="Records by second" columns={columns} rows={history} sort={{ key: "at", order: "desc" }} pageSize={15} />
+      )}
     >
-      <Chart height={CHART} option={option} label="Records a second of the last two minutes, stacked by outcome. The table view has the numbers." />
+      <Chart
+        height={CHART}
+        option={option}
+        label="Records a second of the last two minutes, stacked by outcome. The table view has the numbers."
+      />
     </Figure>
   );
 }
@@ -157,7 +174,12 @@ function VideosFigure({ live }: { live: Now | null }) {
     },
   ];
   return (
-    <Figure title="Watched now" height={LIST} wide={false} note={rows.length >= 20 ? "The 20 videos with the most viewers now." : undefined}>
+    <Figure
+      title="Watched now"
+      height={LIST}
+      wide={false}
+      note={rows.length >= 20 ? "The 20 videos with the most viewers now." : undefined}
+    >
       <Table caption="Viewers now by video" columns={columns} rows={rows} empty="Nobody watches now." pageSize={10} />
     </Figure>
   );

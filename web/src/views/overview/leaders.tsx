@@ -81,7 +81,14 @@ function videoColumns(items: VideoItem[], link: (path: string) => string): Colum
       cell: (v) => <Bar value={v.watch_time_s} most={most} text={duration(v.watch_time_s)} />,
     },
     { key: "views", label: "Views", numeric: true, fixed: true, value: (v) => v.views, cell: (v) => count(v.views) },
-    { key: "retention", label: "Retention", numeric: true, fixed: true, value: (v) => v.avg_retention, cell: (v) => percentage(v.avg_retention) },
+    {
+      key: "retention",
+      label: "Retention",
+      numeric: true,
+      fixed: true,
+      value: (v) => v.avg_retention,
+      cell: (v) => percentage(v.avg_retention),
+    },
   ];
 }
 

@@ -55,7 +55,8 @@ function Compared({ overview: { period: now, previous } }: { overview: Answered 
   const shorter = { ...query.filters, from: addDays(now.to, 1 - days), to: now.to };
   return (
     <>
-      {period(now.from, now.to)} (UTC){previous === null ? ", nothing before it to compare with" : `, against ${period(previous.from, previous.to)}`}
+      {period(now.from, now.to)} (UTC)
+      {previous === null ? ", nothing before it to compare with" : `, against ${period(previous.from, previous.to)}`}
       {previous === null && days > 0 && (
         <a href={withQuery("/", filterParams(shorter))}>Compare the last {plural(days, "day")} with those before</a>
       )}
@@ -74,7 +75,10 @@ function Trend({ answer, metric }: TrendProps) {
   );
   const days = answer.data?.days ?? [];
   const old = previous === null ? [] : (before.data?.days ?? []);
-  const option = useMemo(() => trendOption(days, old, metric, UNITS[metric], palette), [days, old.length, before.data, metric, palette]);
+  const option = useMemo(
+    () => trendOption(days, old, metric, UNITS[metric], palette),
+    [days, old.length, before.data, metric, palette],
+  );
   const name = METRIC_NAMES[metric];
   return (
     <Figure
@@ -86,7 +90,8 @@ function Trend({ answer, metric }: TrendProps) {
           {TERMS[metric]}
           {previous !== null && (
             <span class="key">
-              <i class="stroke accent" aria-hidden="true" /> this period <i class="stroke median" aria-hidden="true" /> the period before
+              <i class="stroke accent" aria-hidden="true" /> this period <i class="stroke median" aria-hidden="true" /> the period
+              before
             </span>
           )}
         </>
@@ -114,5 +119,7 @@ function DayTable({ days }: { days: Day[] }) {
       cell: (day: Day) => UNITS[metric].format(day[metric]),
     })),
   ];
-  return <Table caption={`Totals of ${count(days.length)} days`} columns={columns} rows={days} sort={{ key: "date", order: "asc" }} />;
+  return (
+    <Table caption={`Totals of ${count(days.length)} days`} columns={columns} rows={days} sort={{ key: "date", order: "asc" }} />
+  );
 }

@@ -42,7 +42,13 @@ export function Tiles({ overview, chosen, onChoose }: TilesProps) {
         const delta = change(metric, overview.totals, overview.previous_totals);
         return (
           <li key={metric}>
-            <button type="button" class="tile" aria-pressed={metric === chosen} onClick={() => onChoose(metric)} title={TERMS[metric]}>
+            <button
+              type="button"
+              class="tile"
+              aria-pressed={metric === chosen}
+              onClick={() => onChoose(metric)}
+              title={TERMS[metric]}
+            >
               <span class="tile-name">{METRIC_NAMES[metric]}</span>
               <span class="tile-value" data-metric={metric}>
                 {UNITS[metric].format(overview.totals[metric])}

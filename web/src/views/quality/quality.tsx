@@ -2,7 +2,8 @@
 import type { Quality as Answered } from "../../api/types";
 import { useApi, useReady } from "../../api/use";
 import { Heading, Waiting } from "../../shell";
-import { count, ratio } from "../../text/format";
+import { count, share } from "../../text/format";
+import { VIEW_CORRECTIONS } from "../../text/terms";
 import { Body, Figure } from "../../ui/figure";
 import { Command, Empty } from "../../ui/states";
 import { Bar, type Column, Table } from "../../ui/table";
@@ -16,6 +17,7 @@ const COUNTS = 160;
 interface Counted {
   name: string;
   count: number;
+  meaning?: string | undefined;
 }
 
 export function Quality() {
@@ -32,7 +34,12 @@ export function Quality() {
       </Body>
       {answer.problem === null && data?.records !== 0 && (
         <>
-          <Figure title="Rejected, by reason" height={REASONS} state={answer} note="Open a reason for the newest records it rejected, as they came.">
+          <Figure
+            title="Rejected, by reason"
+            height={REASONS}
+            state={answer}
+            note="Open a reason for the newest records it rejected, as they came."
+          >
             {data !== null && <Reasons reasons={data.reasons} all={data.records} />}
           </Figure>
           <Counters answer={answer} />
@@ -69,7 +76,11 @@ function Tiles({ quality }: { quality: Answered }) {
           <dd class="tile-value" data-metric={key}>
             {count(value)}
           </dd>
-          <dd class="tile-more">{key === "records" ? "= clean + rejected + duplicates" : `${ratio(records === 0 ? null : value / records)} of records`}</dd>
+          <dd class="tile-more">
+            {key === "records"
+              ? "= clean + rejected + duplicates"
+              : `${share(records === 0 ? null : value / records)} of records`}
+          </dd>
         </div>
       ))}
     </dl>
@@ -85,13 +96,32 @@ function Counters({ answer }: { answer: ReturnType<typeof useApi<Answered>> }) {
   const data = answer.data;
   const duplicates = data?.duplicates_by.map((d) => ({ name: DUPLICATES[d.name] ?? d.name, count: d.records })) ?? [];
   const corrections = data?.corrections.map((c) => ({ name: c.name, count: c.events })) ?? [];
+  const views = data?.view_corrections.map((v) => ({ ...v, meaning: VIEW_CORRECTIONS[v.name] })) ?? [];
   return (
     <div class="pair three">
       <Figure title="Duplicates" height={COUNTS} state={answer} wide={false} note="Same user and event id as an earlier record.">
-        <Counts caption="Duplicates by where they were dropped" what="Dropped" unit="Records" rows={duplicates} empty="No duplicates." />
+        <Counts
+          caption="Duplicates by where they were dropped"
+          what="Dropped"
+          unit="Records"
+          rows={duplicates}
+          empty="No duplicates."
+        />
       </Figure>
-      <Figure title="Corrections of events" height={COUNTS} state={answer} wide={false} note="A bad optional field became unknown; the event was kept.">
-        <Counts caption="Corrections of events by name" what="Correction" unit="Events" rows={corrections} empty="No event had to be corrected." />
+      <Figure
+        title="Corrections of events"
+        height={COUNTS}
+        state={answer}
+        wide={false}
+        note="A bad optional field became unknown; the event was kept."
+      >
+        <Counts
+          caption="Corrections of events by name"
+          what="Correction"
+          unit="Events"
+          rows={corrections}
+          empty="No event had to be corrected."
+        />
       </Figure>
       <Figure
         title="Corrections of views"
@@ -100,7 +130,7 @@ function Counters({ answer }: { answer: ReturnType<typeof useApi<Answered>> }) {
         wide={false}
         note="What the rules did while they turned events into watched seconds."
       >
-        <Counts caption="Corrections of views by name" what="Counter" unit="Count" rows={data?.view_corrections ?? []} empty="No views yet." />
+        <Counts caption="Corrections of views by name" what="Counter" unit="Count" rows={views} empty="No views yet." />
       </Figure>
     </div>
   );
@@ -117,7 +147,18 @@ interface CountsProps {
 function Counts({ caption, what, unit, rows, empty }: CountsProps) {
   const most = Math.max(0, ...rows.map((row) => row.count));
   const columns: Column<Counted>[] = [
-    { key: "name", label: what, head: true, value: (row) => row.name },
+    {
+      key: "name",
+      label: what,
+      head: true,
+      value: (row) => row.name,
+      cell: (row) => (
+        <>
+          {row.name}
+          {row.meaning !== undefined && <small class="meaning">{row.meaning}</small>}
+        </>
+      ),
+    },
     {
       key: "count",
       label: unit,

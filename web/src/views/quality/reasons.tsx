@@ -1,6 +1,6 @@
 /** Reasons for which records were rejected, each with samples of what came. */
 import type { Quality, Sample } from "../../api/types";
-import { count, instant, ratio } from "../../text/format";
+import { count, instant, share } from "../../text/format";
 import { Bar } from "../../ui/table";
 
 type Reason = Quality["reasons"][number];
@@ -16,7 +16,7 @@ export function Reasons({ reasons, all }: { reasons: Reason[]; all: number }) {
             <summary>
               <code>{reason.reason}</code>
               <Bar value={reason.records} most={most} text={count(reason.records)} />
-              <span class="reason-share">{ratio(reason.records / all)} of records</span>
+              <span class="reason-share">{share(reason.records / all)} of records</span>
             </summary>
             {reason.samples.length === 0 ? (
               <p class="hint">No sample was kept.</p>

@@ -11,7 +11,12 @@ const HEIGHT = 160;
 const passed = (test: TestResult): boolean => test.result === "passed" || test.result === "unchanged";
 
 const COLUMNS: Column<TestResult>[] = [
-  { key: "result", label: "Result", value: (t) => t.result, cell: (t) => <Verdict good={passed(t)} yes={t.result} no={t.result} /> },
+  {
+    key: "result",
+    label: "Result",
+    value: (t) => t.result,
+    cell: (t) => <Verdict good={passed(t)} yes={t.result} no={t.result} />,
+  },
   { key: "model", label: "Model", value: (t) => t.model },
   { key: "name", label: "Test", head: true, value: (t) => t.name },
   { key: "kind", label: "Kind", value: (t) => t.kind },
@@ -31,8 +36,12 @@ export function Tests({ answer }: { answer: Answer<Quality> }) {
       note={
         tests !== null && (
           <>
-            <Verdict good={failed === 0} yes={`All ${plural(results.length, "test")} pass`} no={`${failed} of ${results.length} do not pass`} /> A
-            failed test of severity error publishes nothing. Build of {instant(tests.finished_at)}.
+            <Verdict
+              good={failed === 0}
+              yes={`All ${plural(results.length, "test")} pass`}
+              no={`${failed} of ${results.length} do not pass`}
+            />{" "}
+            A failed test of severity error publishes nothing. Build of {instant(tests.finished_at)}.
           </>
         )
       }

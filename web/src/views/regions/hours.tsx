@@ -62,7 +62,9 @@ export function Hours({ answer, measure, numbers }: HoursProps) {
                       onPointerMove={(event) => show(event, text(region, hour, cell))}
                       onPointerLeave={hide}
                     >
-                      <span class={numbers ? "" : "unseen"}>{cell === undefined ? "0" : formatMeasure(measure, cell[measure])}</span>
+                      <span class={numbers ? "" : "unseen"}>
+                        {cell === undefined ? "0" : formatMeasure(measure, cell[measure])}
+                      </span>
                     </td>
                   );
                 })}

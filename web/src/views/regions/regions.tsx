@@ -16,7 +16,7 @@ import { Segmented } from "../../ui/segmented";
 import { Failure, NoViews } from "../../ui/states";
 import { Bar, type Column, Table } from "../../ui/table";
 import { type HourMeasure, Hours } from "./hours";
-import { byCountry, formatMeasure, type Measure, MEASURE_NAMES, MEASURES } from "./measures";
+import { byCountry, type Country, formatMeasure, type Measure, MEASURE_NAMES, MEASURES } from "./measures";
 import type WorldMap from "./world";
 
 const MAP = 140;
@@ -39,7 +39,12 @@ export function Regions() {
       </Heading>
       <FilterBar />
       <div class="filters">
-        <Segmented label="Measure" options={MEASURES.map((value) => ({ value, label: MEASURE_NAMES[value] }))} value={measure} onChange={setMeasure} />
+        <Segmented
+          label="Measure"
+          options={MEASURES.map((value) => ({ value, label: MEASURE_NAMES[value] }))}
+          value={measure}
+          onChange={setMeasure}
+        />
       </div>
       {data !== null && data.regions.length === 0 ? (
         <NoViews />
@@ -84,11 +89,29 @@ function MapFigure({ answer, measure, world: { component: World, failure } }: Ma
       height={MAP}
       state={answer}
       note={<Scale measure={measure} most={most} />}
+      table={() => <CountryTable countries={[...countries.values()]} measure={measure} />}
     >
       {failure !== null && <Failure problem={failure} retry={() => location.reload()} height={MAP} />}
       {World !== null && <World countries={countries} measure={measure} most={most} />}
     </Figure>
   );
+}
+
+/** What the map shows. */
+function CountryTable({ countries, measure }: { countries: Country[]; measure: Measure }) {
+  const columns: Column<Country>[] = [
+    { key: "country", label: "Country", head: true, value: (one) => regionName(one.code) },
+    {
+      key: "value",
+      label: MEASURE_NAMES[measure],
+      numeric: true,
+      value: (one) => one.value,
+      cell: (one) => formatMeasure(measure, one.value),
+    },
+    { key: "parts", label: "Made of", fixed: true, value: (one) => one.rows.map((row) => row.region).join(", ") },
+  ];
+  const caption = `${MEASURE_NAMES[measure]} by country`;
+  return <Table caption={caption} columns={columns} rows={countries} sort={{ key: "value", order: "desc" }} pageSize={25} />;
 }
 
 interface LoadedWorld {
@@ -142,8 +165,22 @@ function RegionTable({ rows, query }: { rows: RegionTotals[]; query: Query }) {
       value: (row) => row.watch_time_s,
       cell: (row) => <Bar value={row.watch_time_s} most={most} text={duration(row.watch_time_s)} />,
     },
-    { key: "views", label: "Views", title: TERMS.views, numeric: true, value: (row) => row.views, cell: (row) => count(row.views) },
-    { key: "viewers", label: "Viewers", title: TERMS.viewers, numeric: true, value: (row) => row.viewers, cell: (row) => count(row.viewers) },
+    {
+      key: "views",
+      label: "Views",
+      title: TERMS.views,
+      numeric: true,
+      value: (row) => row.views,
+      cell: (row) => count(row.views),
+    },
+    {
+      key: "viewers",
+      label: "Viewers",
+      title: TERMS.viewers,
+      numeric: true,
+      value: (row) => row.viewers,
+      cell: (row) => count(row.viewers),
+    },
     {
       key: "retention",
       label: "Average retention",

@@ -34,9 +34,21 @@ function draw(): Shape[] {
     return { one, name: one.properties.name, code: code ?? (one.properties.name === "Kosovo" ? "XK" : null) };
   });
   const shown = named.filter(({ code }) => code !== ANTARCTICA);
-  const projection = geoNaturalEarth1().fitSize([WIDTH, HEIGHT], { type: "FeatureCollection", features: shown.map(({ one }) => one) });
+  const projection = geoNaturalEarth1().fitSize([WIDTH, HEIGHT], {
+    type: "FeatureCollection",
+    features: shown.map(({ one }) => one),
+  });
   const path = geoPath(projection).digits(1);
   return shown.map(({ one, code, name }) => ({ code, name, path: path(one) ?? "" }));
+}
+
+/** How the subdivisions of a country make its number. */
+function divided(countries: Map<string, Country>, measure: Measure): string {
+  const some = [...countries.values()].some((one) => one.rows.length > 1);
+  if (!some) return "";
+  if (measure === "viewers") return " Viewers of subdivisions (US-CA, US-NY) do not add up: such a country shows none.";
+  const how = measure === "avg_watch_time_percentage" ? "averaged by views" : "summed";
+  return ` Subdivisions (US-CA, US-NY) are ${how} by country.`;
 }
 
 interface WorldProps {
@@ -50,7 +62,12 @@ export default function World({ countries, measure, most }: WorldProps) {
   const absent = [...countries.values()].filter((one) => !drawn.has(one.code));
   return (
     <>
-      <svg class="world" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`World map of ${MEASURE_NAMES[measure].toLowerCase()} by country. The table below has all numbers.`}>
+      <svg
+        class="world"
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        role="img"
+        aria-label={`World map of ${MEASURE_NAMES[measure].toLowerCase()} by country. The table below has all numbers.`}
+      >
         {shapes.map(({ code, name, path }) => {
           const country = code === null ? undefined : countries.get(code);
           const value = country?.value ?? null;
@@ -73,6 +90,7 @@ export default function World({ countries, measure, most }: WorldProps) {
           ? "All countries with views are on the map."
           : `Too small for the map: ${absent.map((one) => `${regionName(one.code)} (${formatMeasure(measure, one.value)})`).join(", ")}.`}{" "}
         {plural(countries.size, "country", "countries")} in all; regions that are unknown are in the table only.
+        {divided(countries, measure)}
       </p>
       {hint}
     </>

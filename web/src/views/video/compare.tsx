@@ -20,7 +20,12 @@ interface CompareProps {
 export function Compare({ query, video, comparisons }: CompareProps) {
   const full = comparisons.length >= MOST_COMPARISONS;
   return (
-    <Popover label={full ? "Compare (at most 5)" : "Compare"} title="Compare with" active={comparisons.length > 0} disabled={full}>
+    <Popover
+      label={full ? "Compare (at most 5)" : "Compare"}
+      title="Compare with"
+      active={comparisons.length > 0}
+      disabled={full}
+    >
       {(close) => {
         const add = (comparison: Comparison): void => {
           query.change({ compare: [...comparisons.map(formatComparison), formatComparison(comparison)] });
@@ -94,7 +99,13 @@ function VideoChoice({ video, add }: ChoiceProps) {
     <div class="compare-part">
       <label>
         <span>Another video</span>
-        <input class="field" type="search" placeholder="Search title or id" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+        <input
+          class="field"
+          type="search"
+          placeholder="Search title or id"
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
       </label>
       <ul class="choices">
         {items.map((item) => (

@@ -65,17 +65,25 @@ export function CurveFigure({ query, video, curve, library, comparisons, timelin
       state={curve}
       tools={
         <>
-          <Segmented label="Definition" options={CURVES.map((value) => ({ value, label: CURVE_NAMES[value] }))} value={kind} onChange={setKind} />
+          <Segmented
+            label="Definition"
+            options={CURVES.map((value) => ({ value, label: CURVE_NAMES[value] }))}
+            value={kind}
+            onChange={setKind}
+          />
           <Compare query={query} video={video} comparisons={comparisons.map((c) => c.comparison)} />
           <ZoomButtons timeline={timeline} />
         </>
       }
       note={
         <>
-          {CURVE_TERMS[kind]} Denominator: <strong>{curve.data === null ? "…" : plural(views, "view")}</strong> of this selection. Drag over the
-          chart to zoom.
+          {CURVE_TERMS[kind]} Denominator: <strong>{curve.data === null ? "…" : plural(views, "view")}</strong> of this selection.
+          Drag over the chart to zoom.
           {curve.data !== null && curve.data.cut !== null && (
-            <> Only the first {position(curve.data.cut.limit)} of {position(curve.data.cut.total)} are shown.</>
+            <>
+              {" "}
+              Only the first {position(curve.data.cut.limit)} of {position(curve.data.cut.total)} are shown.
+            </>
           )}
         </>
       }

@@ -35,7 +35,15 @@ export function CurveTable({ drawn, library, kind }: CurveTableProps) {
     ]),
     ...libraryColumns(library, kind, drawn[0]?.curve.plays.length ?? 0),
   ];
-  return <Table caption={`${CURVE_NAMES[kind]} by second`} columns={columns} rows={rows} sort={{ key: "second", order: "asc" }} pageSize={30} />;
+  return (
+    <Table
+      caption={`${CURVE_NAMES[kind]} by second`}
+      columns={columns}
+      rows={rows}
+      sort={{ key: "second", order: "asc" }}
+      pageSize={30}
+    />
+  );
 }
 
 function libraryColumns(library: Library | null, kind: CurveKind, seconds: number): Column<number>[] {

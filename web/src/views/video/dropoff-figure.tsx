@@ -101,7 +101,13 @@ function AfterHalf({ seeks }: { seeks: SeeksAfterHalf }) {
   const columns: Column<(typeof rows)[number]>[] = [
     { key: "date", label: "Date (UTC)", head: true, value: (day) => day.date },
     { key: "share", label: "Views with such a seek", numeric: true, value: share, cell: (day) => ratio(share(day)) },
-    { key: "with", label: "of them", numeric: true, value: (day) => day.views_with_seek, cell: (day) => count(day.views_with_seek) },
+    {
+      key: "with",
+      label: "of them",
+      numeric: true,
+      value: (day) => day.views_with_seek,
+      cell: (day) => count(day.views_with_seek),
+    },
     { key: "views", label: "Views", numeric: true, value: (day) => day.views, cell: (day) => count(day.views) },
     { key: "seeks", label: "Seeks", numeric: true, value: (day) => day.seeks, cell: (day) => count(day.seeks) },
   ];
@@ -117,7 +123,15 @@ function AfterHalf({ seeks }: { seeks: SeeksAfterHalf }) {
           {open ? "Hide days" : "Day by day"}
         </button>
       </div>
-      {open && <Table caption="Seeks after 50 % by day" columns={columns} rows={rows} sort={{ key: "date", order: "asc" }} pageSize={14} />}
+      {open && (
+        <Table
+          caption="Seeks after 50 % by day"
+          columns={columns}
+          rows={rows}
+          sort={{ key: "date", order: "asc" }}
+          pageSize={14}
+        />
+      )}
     </div>
   );
 }
@@ -125,17 +139,30 @@ function AfterHalf({ seeks }: { seeks: SeeksAfterHalf }) {
 function BucketTable({ answer }: { answer: DropOff }) {
   const columns: Column<Bucket>[] = [
     { key: "from", label: "From", numeric: true, head: true, value: (b) => b.start_s, cell: (b) => position(b.start_s) },
-    { key: "to", label: "To", numeric: true, fixed: true, value: (b) => b.start_s, cell: (b) => position(b.start_s + answer.bucket_s) },
-    ...DROP_OFF.map(
-      (kind): Column<Bucket> => ({
-        key: kind,
-        label: DROP_OFF_NAMES[kind],
-        title: DROP_OFF_TERMS[kind],
-        numeric: true,
-        value: (b) => b[kind],
-        cell: (b) => count(b[kind]),
-      }),
-    ),
+    {
+      key: "to",
+      label: "To",
+      numeric: true,
+      fixed: true,
+      value: (b) => b.start_s,
+      cell: (b) => position(b.start_s + answer.bucket_s),
+    },
+    ...DROP_OFF.map((kind): Column<Bucket> => ({
+      key: kind,
+      label: DROP_OFF_NAMES[kind],
+      title: DROP_OFF_TERMS[kind],
+      numeric: true,
+      value: (b) => b[kind],
+      cell: (b) => count(b[kind]),
+    })),
   ];
-  return <Table caption="Drop-off by position" columns={columns} rows={answer.buckets} sort={{ key: "from", order: "asc" }} pageSize={30} />;
+  return (
+    <Table
+      caption="Drop-off by position"
+      columns={columns}
+      rows={answer.buckets}
+      sort={{ key: "from", order: "asc" }}
+      pageSize={30}
+    />
+  );
 }

@@ -57,7 +57,11 @@ function Stroke({ at }: { at: number | null }) {
   const stroke = STROKES[at] ?? "solid";
   return (
     <svg class="stroke-sample" viewBox="0 0 24 12" aria-hidden="true">
-      <path d="M0 6h24" style={{ stroke: `var(--series-${at + 1})` }} {...(Array.isArray(stroke) ? { "stroke-dasharray": stroke.join(" ") } : {})} />
+      <path
+        d="M0 6h24"
+        style={{ stroke: `var(--series-${at + 1})` }}
+        {...(Array.isArray(stroke) ? { "stroke-dasharray": stroke.join(" ") } : {})}
+      />
     </svg>
   );
 }

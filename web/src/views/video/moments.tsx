@@ -7,8 +7,20 @@ export function Moments({ curve, point }: { curve: Curve; point: (second: number
   const cliffs = curve.cliffs.map((cliff) => ({ ...cliff, at: position(cliff.second_s) }));
   return (
     <div class="moments">
-      <List letter="P" title="Peaks: watched again" moments={peaks} none="No second is watched more than its surroundings." point={point} />
-      <List letter="C" title="Cliffs: left" moments={cliffs} none="No second loses more views than its surroundings." point={point} />
+      <List
+        letter="P"
+        title="Peaks: watched again"
+        moments={peaks}
+        none="No second is watched more than its surroundings."
+        point={point}
+      />
+      <List
+        letter="C"
+        title="Cliffs: left"
+        moments={cliffs}
+        none="No second loses more views than its surroundings."
+        point={point}
+      />
     </div>
   );
 }

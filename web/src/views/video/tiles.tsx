@@ -31,7 +31,9 @@ export function VideoTiles({ video, dropOff }: { video: Video; dropOff: Answer<D
         <dd class="tile-value" data-metric="seeks_after_half">
           {ratio(after?.ratio ?? null)}
         </dd>
-        <dd class="tile-more">{after === null ? "\u00a0" : `${count(after.views_with_seek)} views, ${count(after.seeks)} seeks`}</dd>
+        <dd class="tile-more">
+          {after === null ? "\u00a0" : `${count(after.views_with_seek)} views, ${count(after.seeks)} seeks`}
+        </dd>
         <Sparkline values={days} />
       </div>
     </dl>

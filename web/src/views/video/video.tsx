@@ -115,7 +115,8 @@ function libraryFilters({ from, to, picked }: Filters): Filters {
 function Facts({ video }: { video: Video }) {
   const facts = [video.creator ?? "Creator unknown", video.genre ?? "genre unknown"];
   facts.push(video.duration_s === null ? "length unknown" : `length ${position(video.duration_s)}`, video.video_id);
-  const days = video.dates === null ? "no views" : `${count(video.totals.views)} views ${period(video.dates.first, video.dates.last)} (UTC)`;
+  const days =
+    video.dates === null ? "no views" : `${count(video.totals.views)} views ${period(video.dates.first, video.dates.last)} (UTC)`;
   return (
     <>
       {facts.join(" · ")} · {days}

@@ -24,5 +24,13 @@ export function ViewBars({ values, name, what }: ViewBarsProps) {
     },
     { key: "share", label: "Share", numeric: true, fixed: true, value: (v) => v.views / all, cell: (v) => ratio(v.views / all) },
   ];
-  return <Table caption={`Views by ${what.slice(0, -1)}`} columns={columns} rows={values} pageSize={10} sort={{ key: "views", order: "desc" }} />;
+  return (
+    <Table
+      caption={`Views by ${what.slice(0, -1)}`}
+      columns={columns}
+      rows={values}
+      pageSize={10}
+      sort={{ key: "views", order: "desc" }}
+    />
+  );
 }

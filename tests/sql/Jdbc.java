@@ -36,7 +36,6 @@ public class Jdbc {
     static void metadata(Connection c) throws SQLException {
         DatabaseMetaData about = c.getMetaData();
         same("product", "PostgreSQL", about.getDatabaseProductName());
-        same("read only", true, c.isReadOnly() || about.isReadOnly() || true);
         List<String> schemas = column(about.getSchemas(), "TABLE_SCHEM");
         same("schemas", true, schemas.containsAll(List.of("bronze", "gold", "silver")));
         same("catalogs", true, column(about.getCatalogs(), "TABLE_CAT").contains("streamreel"));
@@ -130,7 +129,7 @@ public class Jdbc {
         }
     }
 
-    static void fetching(Connection c) throws SQLException {
+    static void fetching(Connection c, boolean simple) throws SQLException {
         String sql = "select video_id, second_s, plays from gold.retention_curve";
         int whole = all(c.createStatement().executeQuery(sql)).size();
         c.setAutoCommit(false);
@@ -144,8 +143,9 @@ public class Jdbc {
             try (ResultSet rows = statement.executeQuery()) {
                 for (int i = 0; i < 20; i++) same("next", true, rows.next());
             }
+            // The driver leaves the limit out of a simple query.
             statement.setMaxRows(10);
-            same("at most", 10, all(statement.executeQuery()).size());
+            same("at most", true, simple || all(statement.executeQuery()).size() == 10);
         }
         c.rollback();
         c.setAutoCommit(true);
@@ -160,7 +160,7 @@ public class Jdbc {
         }
     }
 
-    static void transactions(Connection c) throws SQLException {
+    static void transactions(Connection c, boolean saving) throws SQLException {
         refused(c, "insert into gold.viewer_retention values ('x', 1, 1)", "25006");
         refused(c, "selec", "42601");
         refused(c, "select * from gold.nothing", "42P01");
@@ -168,7 +168,8 @@ public class Jdbc {
         c.setAutoCommit(false);
         Savepoint point = c.setSavepoint("p");
         refused(c, "select 1/0", "22012");
-        refused(c, "select 1", "25P02");
+        // With autosave the driver goes back by itself.
+        if (!saving) refused(c, "select 1", "25P02");
         c.rollback(point);
         same("after", 1L, all(c.createStatement().executeQuery("select 1")).get(0).get(0));
         c.commit();
@@ -221,10 +222,11 @@ public class Jdbc {
             try (Connection c = connect(url, mode)) {
                 metadata(c);
                 values(c);
-                if (mode.length == 0 || !mode[1].equals("simple")) parameters(c);
-                fetching(c);
+                boolean simple = Arrays.asList(mode).contains("simple");
+                if (!simple) parameters(c);
+                fetching(c, simple);
                 stopping(c);
-                transactions(c);
+                transactions(c, Arrays.asList(mode).contains("autosave"));
             }
             System.out.println(Arrays.toString(mode) + " well");
         }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow_array::{BooleanArray, StringArray, cast::AsArray};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field, Fields};
 use datafusion::{
     common::{DFSchema, Result, ScalarValue, exec_err},
     execution::FunctionRegistry,
@@ -119,8 +119,20 @@ pub(crate) fn of_server() -> Vec<Arc<ScalarUDF>> {
         Told::function("pg_is_in_recovery", is(false)),
         Told::function("pg_is_wal_replay_paused", is(false)),
         Told::function("pg_relation_is_updatable", Answer::Always(ScalarValue::Int32(Some(0)))),
+        Told::function("pg_relation_is_publishable", is(false)),
+        Told::function("pg_encoding_to_char", text("UTF8")),
+        Told::function("pg_stat_get_numscans", Answer::Always(ScalarValue::Int64(Some(0)))),
     ];
+    for name in ["pg_relation_size", "pg_total_relation_size", "pg_table_size", "pg_indexes_size", "pg_database_size"] {
+        all.push(Told::function(name, Answer::Always(ScalarValue::Int64(None))));
+    }
+    let of_array = Fields::from(vec![Field::new("x", DataType::Int32, true), Field::new("n", DataType::Int32, true)]);
+    if let Ok(nothing) = ScalarValue::try_new_null(&DataType::Struct(of_array)) {
+        // Drivers expand the columns of keys with it. There are no keys.
+        all.push(Told::function("_pg_expandarray", Answer::Always(nothing)));
+    }
     for name in [
+        "pg_table_is_visible",
         "pg_function_is_visible",
         "pg_type_is_visible",
         "pg_operator_is_visible",
@@ -152,9 +164,10 @@ pub(crate) fn of_server() -> Vec<Arc<ScalarUDF>> {
         "pg_get_statisticsobjdef",
         "pg_tablespace_location",
         "pg_size_pretty",
-        "pg_table_size",
-        "pg_indexes_size",
-        "pg_database_size",
+        "pg_get_partkeydef",
+        "pg_get_constraintdef",
+        "pg_get_expr",
+        "pg_get_statisticsobjdef_columns",
     ] {
         all.push(Told::function(name, nothing()));
     }

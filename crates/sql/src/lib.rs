@@ -9,11 +9,12 @@
 //! * `server`, `opening`, `wire`, `codec`, `auth`: sockets, TLS, passwords, messages and their limits.
 //! * `connection`, `simple`, `extended`, `deliver`: the two protocols, statement by statement, and rows on their way out.
 //! * `session`, `commands`, `transaction`, `variables`, `temporary`: what a client has on this side, and what changes it.
-//! * `bounds`, `statement`, `columns`, `prepare`: text to something that may run, refused before it can do harm.
+//! * `bounds`, `statement`, `adapt`, `columns`, `prepare`: text to something that may run, refused before it can do harm.
 //! * `engine`, `memory`, `yields`, `rows`, `interrupt`: queries on a runtime of their own, with a deadline, a bound on memory and
 //!   a way to stop them.
 //! * `snapshot`, `catalog`, `listing`, `information`, `functions`: the tables and what clients ask about them.
 
+mod adapt;
 mod auth;
 mod bounds;
 mod catalog;

@@ -62,9 +62,12 @@ impl System {
 /// Columns of the library's tables that it lacks, or that say something else than is so here.
 fn corrections(table: &str) -> Vec<(&'static str, ScalarValue)> {
     let texts = || ScalarValue::new_null_list(DataType::Utf8, true, 1);
+    let numbers = || ScalarValue::new_null_list(DataType::Int32, true, 1);
     let owner = || ScalarValue::Int32(Some(OWNER_NUMBER));
     match table {
         "pg_class" => vec![("relowner", owner()), ("relacl", texts()), ("reloptions", texts())],
+        "pg_constraint" => vec![("conkey", numbers()), ("confkey", numbers())],
+        "pg_index" => ["indkey", "indoption", "indclass", "indcollation"].map(|name| (name, numbers())).to_vec(),
         "pg_attribute" => vec![("attacl", texts()), ("attoptions", texts()), ("attfdwoptions", texts())],
         "pg_namespace" => vec![("nspowner", owner()), ("nspacl", texts())],
         "pg_database" => vec![("datdba", owner()), ("datacl", texts())],
@@ -85,11 +88,11 @@ fn with_columns(
     for field in table.schema().fields() {
         let replaced = values.iter().position(|(column, _)| column == field.name());
         columns.push(match replaced {
-            Some(at) => lit(values.remove(at).1).alias(field.name()),
-            None => Expr::Column(Column::new(Some(name), field.name())).alias(field.name()),
+            Some(at) => lit(values.remove(at).1).alias_qualified(Some(name), field.name()),
+            None => Expr::Column(Column::new(Some(name), field.name())),
         });
     }
-    columns.extend(values.into_iter().map(|(column, value)| lit(value).alias(column)));
+    columns.extend(values.into_iter().map(|(column, value)| lit(value).alias_qualified(Some(name), column)));
     Ok(Arc::new(ViewTable::new(scan.project(columns)?.build()?, None)))
 }
 

@@ -9,13 +9,11 @@ use datafusion::{
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     execution::SessionState,
-    logical_expr::{Expr, ExprSchemable, LogicalPlan, expr::Placeholder, utils::merge_schema},
+    logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, expr::Placeholder, utils::merge_schema},
     sql::parser::Statement as EngineStatement,
 };
 use datafusion_postgres::{
-    arrow_pg::datatypes::{
-        PG_OID_ALIAS_KEY, df::deserialize_parameters_with_server_types, into_pg_type, pg_type_for_alias_kind,
-    },
+    arrow_pg::datatypes::{PG_OID_ALIAS_KEY, df::deserialize_parameters_with_server_types, into_pg_type},
     pgwire::{
         api::{Type, portal::Portal, stmt::StoredStatement},
         messages::extendedquery::Bind,
@@ -112,11 +110,10 @@ fn arrays(plan: &LogicalPlan) -> Outcome<HashMap<usize, Arc<Field>>> {
 }
 
 fn wire_type(field: &Field) -> Outcome<Type> {
-    let alias = field.metadata().get(PG_OID_ALIAS_KEY).filter(|_| *field.data_type() == DataType::Int32);
-    match alias.and_then(|kind| pg_type_for_alias_kind(kind)) {
-        Some(alias) => Ok(alias),
-        None => Ok(into_pg_type(field.data_type())?),
+    if *field.data_type() == DataType::Int32 && field.metadata().contains_key(PG_OID_ALIAS_KEY) {
+        return Ok(Type::OID);
     }
+    Ok(into_pg_type(field.data_type())?)
 }
 
 /// Gives every parameter its type, so that the columns that are made of it have one.
@@ -137,7 +134,11 @@ fn typed(plan: LogicalPlan, parameters: &[Type]) -> Outcome<LogicalPlan> {
                 other => Ok(Transformed::no(other)),
             })
         })?;
-        node.map_data(|node| if node.expressions().is_empty() { Ok(node) } else { node.recompute_schema() })
+        node.map_data(|node| match node {
+            LogicalPlan::Values(rows) => LogicalPlanBuilder::values(rows.values)?.build(),
+            node if node.expressions().is_empty() => Ok(node),
+            node => node.recompute_schema(),
+        })
     });
     Ok(retyped.map(|transformed| transformed.data)?)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use datafusion_postgres::{
     arrow_pg::datatypes::arrow_schema_to_pg_fields,
     pgwire::{
@@ -100,8 +100,16 @@ pub(crate) fn fields(
         Failure::unsupported(format!("a column of this type ({})", info.message))
     })?;
     let named = fields.into_iter().enumerate().map(|(index, field)| {
-        // A column of nothing but NULL is text, as in PostgreSQL.
-        let kind = if *field.datatype() == Type::UNKNOWN { &Type::TEXT } else { field.datatype() };
+        let number = schema.field(index).data_type() == &DataType::Int32;
+        let kind = match field.datatype() {
+            // A column of nothing but NULL is text, as in PostgreSQL.
+            &Type::UNKNOWN => &Type::TEXT,
+            // The library calls a number of the catalog by what it numbers; in PostgreSQL's catalog all are oid.
+            &Type::REGCLASS | &Type::REGTYPE | &Type::REGNAMESPACE | &Type::REGPROC | &Type::REGROLE if number => {
+                &Type::OID
+            }
+            kind => kind,
+        };
         let size = type_size(kind);
         let own = || field.name().strip_prefix(TOLD_APART).unwrap_or(field.name()).to_owned();
         let name = names.get(index).cloned().flatten().unwrap_or_else(own);

@@ -4,9 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
     ast::{
-        Array, ArrayElemTypeDef, CastKind, CloseCursor, CreateTable, CreateTableOptions, DataType, Declare, Expr,
-        FetchDirection, FunctionArguments, Ident, Insert, ObjectName, ObjectType, Query, Reset, Set, SetExpr,
-        Statement, TableObject, Value, VisitMut, VisitorMut, visit_relations,
+        CloseCursor, CreateTable, CreateTableOptions, Declare, Expr, FetchDirection, Ident, Insert, ObjectName,
+        ObjectType, Query, Reset, Set, SetExpr, Statement, TableObject, Value, visit_relations,
     },
     dialect::PostgreSqlDialect,
     parser::Parser,
@@ -24,6 +23,7 @@ use datafusion_postgres::datafusion_pg_catalog::{
 };
 
 use crate::{
+    adapt::adapt,
     bounds, columns,
     failure::{Failure, Outcome, code},
 };
@@ -148,34 +148,9 @@ impl Reader {
         let mut statements = self.catalog.parse(text)?;
         for statement in &mut statements {
             reads_catalog(statement)?;
-            let _ = VisitMut::visit(statement, &mut EmptyArrays);
+            adapt(statement);
         }
         statements.into_iter().map(command).collect()
-    }
-}
-
-/// `ARRAY(SELECT ...)`, which the engine lacks. About the system's tables it asks for members of roles, rights, options and
-/// policies; there are none, so it is an empty array.
-struct EmptyArrays;
-
-impl VisitorMut for EmptyArrays {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Function(function) = expr
-            && matches!(function.args, FunctionArguments::Subquery(_))
-            && function.name.0.last().and_then(|part| part.as_ident()).is_some_and(|name| named(name) == "array")
-        {
-            let of = ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None);
-            *expr = Expr::Cast {
-                kind: CastKind::Cast,
-                expr: Box::new(Expr::Array(Array { elem: Vec::new(), named: true })),
-                data_type: DataType::Array(of),
-                array: false,
-                format: None,
-            };
-        }
-        ControlFlow::Continue(())
     }
 }
 

@@ -102,7 +102,7 @@ fn sockets(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let mut settings = Settings::new(SocketAddr::from(([127, 0, 0, 1], 0)), tick_us);
     settings.collector = Some(collector::Settings::default());
-    let sources = Sources { lake, log: Some(Arc::new(log)), names: NAMES, facts: None };
+    let sources = Sources { lake, log: Some(Arc::new(log)), names: NAMES };
     let server = runtime.block_on(Server::bind(sources, settings)).expect("a server");
     let (addr, stop) = (server.addr(), CancellationToken::new());
     let running = runtime.spawn(server.run(stop.clone().cancelled_owned()));

@@ -333,7 +333,7 @@ impl Log for Failing {
 fn a_log_that_fails_is_said_and_used_again_when_it_works() {
     let place = Place::new();
     let log = Failing { log: place.log.clone(), commits: Arc::default() };
-    let server = place.serve_with(Arc::new(log), None, |settings| settings.collector = Some(Default::default()));
+    let server = place.serve_with(Arc::new(log), |settings| settings.collector = Some(Default::default()));
     let mut client = server.client();
     for (expected, stored) in [("disk is full", 0), ("holds the log", 0), ("log says why", 0)] {
         let answer = client.post(events(5, 0).as_bytes());

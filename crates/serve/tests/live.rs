@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use streamreel_process::{Processor, Settings as ProcessSettings, Until, names};
-use streamreel_serve::live::{AuditState, Facts};
 use streamreel_topic::{EmbeddedLog, Log, RecordsBuilder};
 use support::*;
 
@@ -36,7 +35,7 @@ fn records_are_visible_within_a_second_from_another_process_s_log() {
     append(&place, &[event("u", "old", "play", "1")]);
     // As `serve` has it: a log that is only read.
     let log = EmbeddedLog::open_read_only(place.log_folder()).unwrap();
-    let server = place.serve_with(Arc::new(log), None, |_| ());
+    let server = place.serve_with(Arc::new(log), |_| ());
     let mut follower = Follower::new(server.addr);
     assert_eq!(counts(&follower.next()), [0, 0, 0, 0, 1], "it begins at the ends, at once");
     for round in 1..=5 {
@@ -121,33 +120,17 @@ fn events_flow_through_a_processor_that_follows() {
     });
 }
 
-struct Known;
-
-impl Facts for Known {
-    fn title(&self, video_id: &str) -> Option<Arc<str>> {
-        (video_id == "v1").then(|| "The \"First\"".into())
-    }
-
-    fn audit(&self) -> Option<AuditState> {
-        Some(AuditState { holds: false, equations: 40, failed: 1, checked_at: 1_767_571_200_000_000 })
-    }
-}
-
 #[test]
-fn titles_and_audits_come_from_elsewhere() {
+fn audits_come_with_the_numbers() {
     let place = Place::new();
-    let server = place.serve_with(Arc::new(place.log.clone()), Some(Arc::new(Known)), |_| ());
     append(&place, &[event("a", "v1", "play", "1"), event("b", "v2", "play", "1")]);
     place.process();
+    let server = place.serve(|_| ());
     let mut follower = Follower::new(server.addr);
-    let (snapshot, _) = follower.until("both are seen", |snapshot| snapshot["viewers_now"] == 2);
-    assert_eq!(
-        (&snapshot["videos"][0]["title"], &snapshot["videos"][1]["title"]),
-        (&"The \"First\"".into(), &Value::Null)
-    );
-    let audit =
-        serde_json::json!({ "holds": false, "equations": 40, "failed": 1, "checked_at": "2026-01-05T00:00:00.000Z" });
-    assert_eq!(snapshot["audit"], audit);
+    let (snapshot, _) = follower.until("it is audited", |snapshot| !snapshot["audit"].is_null());
+    let audit = &snapshot["audit"];
+    assert_eq!((&audit["holds"], &audit["failed"]), (&Value::Bool(true), &Value::from(0)));
+    assert!(audit["equations"].as_u64().unwrap() > 0, "{audit}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn metrics_have_names_units_and_help() {
     let server = place.collect(|_| ());
     let mut client = server.client();
     assert_eq!(client.post(events(7, 0).as_bytes()).status, 200);
-    assert_eq!(client.get("/no/such/path").status, 404);
+    assert_eq!(client.get("/api/no/such/path").status, 404);
     place.process();
     let began = Instant::now();
     let text = loop {
@@ -67,7 +67,7 @@ fn metrics_have_names_units_and_help() {
     let posted = "streamreel_http_requests_total{route=\"/v1/events\",method=\"POST\",status=\"200\"}";
     assert!(value(&text, posted) >= Some(1.0), "{text}");
     assert!(text.contains("route=\"none\",method=\"GET\",status=\"404\""), "paths are no labels: {text}");
-    assert!(!text.contains("/no/such/path"));
+    assert!(!text.contains("no/such/path"));
     let bucket = "streamreel_http_request_duration_seconds_bucket{route=\"/v1/events\",method=\"POST\",le=\"0.05\"}";
     assert!(value(&text, bucket).is_some(), "{text}");
 }
@@ -86,13 +86,13 @@ fn requests_that_make_no_sense() {
     let many = format!("GET /healthz HTTP/1.1\r\nhost: t\r\n{}\r\n", "x: y\r\n".repeat(200));
     let long = format!("GET /{} HTTP/1.1\r\nhost: t\r\n\r\n", "a".repeat(100 << 10));
     let cases: [Case; 17] = [
-        ("GET /../../etc/passwd HTTP/1.1\r\nhost: t\r\n\r\n", &[404]),
-        ("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nhost: t\r\n\r\n", &[404]),
+        ("GET /../../etc/passwd HTTP/1.1\r\nhost: t\r\n\r\n", &[200]),
+        ("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nhost: t\r\n\r\n", &[200]),
         ("GET /v1/events/../../healthz HTTP/1.1\r\nhost: t\r\n\r\n", &[404]),
         ("GET //v1//events HTTP/1.1\r\nhost: t\r\n\r\n", &[404]),
         ("GET /v1/events/ HTTP/1.1\r\nhost: t\r\n\r\n", &[404]),
-        ("GET /healthz%00 HTTP/1.1\r\nhost: t\r\n\r\n", &[404]),
-        ("GET /\u{e9} HTTP/1.1\r\nhost: t\r\n\r\n", &[400, 404]),
+        ("GET /healthz%00 HTTP/1.1\r\nhost: t\r\n\r\n", &[200]),
+        ("GET /\u{e9} HTTP/1.1\r\nhost: t\r\n\r\n", &[200, 400]),
         ("GET http://other/healthz HTTP/1.1\r\nhost: t\r\n\r\n", &[200]),
         ("BREW /healthz HTTP/1.1\r\nhost: t\r\n\r\n", &[405]),
         ("POST /healthz HTTP/1.1\r\nhost: t\r\ncontent-length: 0\r\n\r\n", &[405]),
@@ -109,6 +109,7 @@ fn requests_that_make_no_sense() {
         client.send(request.as_bytes());
         let answer = client.answer().unwrap_or_else(|| panic!("no answer to {}", &request[..request.len().min(80)]));
         assert!(expected.contains(&answer.status), "{}: {answer:?}", &request[..request.len().min(80)]);
+        assert!(!answer.text().contains("root:"), "a path leads out of the page");
         if answer.status == 404 || answer.status == 405 {
             answer.problem();
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
@@ -247,7 +248,7 @@ fn addresses_that_are_none() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let bind = |addr: &str, allow_remote: bool| {
         let settings = Settings { allow_remote, ..Settings::new(addr.parse().unwrap(), now_us) };
-        let sources = Sources { lake: place.lake.clone(), log: None, names: NAMES, facts: None };
+        let sources = Sources { lake: place.lake.clone(), log: None, names: NAMES };
         runtime.block_on(Server::bind(sources, settings)).map(|server| server.addr())
     };
     let in_use = taken.local_addr().unwrap();

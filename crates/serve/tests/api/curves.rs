@@ -99,10 +99,11 @@ async fn brute_force(shared: &Shared, video: &str, condition: &str, seconds: usi
             segments.iter().filter(|(start, end)| *start <= middle && middle < *end).count() as i64
         };
         let last = (0..seconds).rev().find(|&s| times(s) > 0);
-        for s in 0..seconds {
-            curve[0][s] += times(s);
-            curve[1][s] += times(s).min(1);
-            curve[2][s] += i64::from(last.is_some_and(|last| last >= s));
+        let [plays, watched, survived] = &mut curve;
+        for (s, ((plays, watched), survived)) in plays.iter_mut().zip(watched).zip(survived).enumerate() {
+            *plays += times(s);
+            *watched += times(s).min(1);
+            *survived += i64::from(last.is_some_and(|last| last >= s));
         }
     }
     (views, curve)

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use streamreel_lake::Lake;
 use streamreel_process::{Processor, Settings as ProcessSettings, Summary, Until, names};
-use streamreel_serve::live::Facts;
 use streamreel_serve::{Names, Server, Settings, Sources, collector};
 use streamreel_topic::{EmbeddedLog, Log};
 use tempfile::TempDir;
@@ -90,7 +89,7 @@ impl Place {
 
     /// A server over the place's log.
     pub fn serve(&self, change: impl FnOnce(&mut Settings)) -> Running {
-        self.serve_with(Arc::new(self.log.clone()), None, change)
+        self.serve_with(Arc::new(self.log.clone()), change)
     }
 
     /// A server that takes events.
@@ -102,15 +101,10 @@ impl Place {
         })
     }
 
-    pub fn serve_with(
-        &self,
-        log: Arc<dyn Log>,
-        facts: Option<Arc<dyn Facts>>,
-        change: impl FnOnce(&mut Settings),
-    ) -> Running {
+    pub fn serve_with(&self, log: Arc<dyn Log>, change: impl FnOnce(&mut Settings)) -> Running {
         let mut settings = Settings::new("127.0.0.1:0".parse().unwrap(), now_us);
         change(&mut settings);
-        let sources = Sources { lake: self.lake.clone(), log: Some(log), names: NAMES, facts };
+        let sources = Sources { lake: self.lake.clone(), log: Some(log), names: NAMES };
         Running::start(sources, settings)
     }
 }

@@ -3,9 +3,9 @@
 
     python3 benches/serve_load.py [--program PATH] [--requests 500] [--events 100000] [--seconds 30] [--out FILE]
 
-Makes a demo lake, starts the whole platform on it, and feeds it from another process. Requests begin when they are due, whether
-or not earlier ones have been answered, and are timed from then on; so a server that stalls can't hide it. Measures and writes
-JSON; asserts nothing. Needs Chromium and PyPI as tests/surfaces does.
+Makes a demo lake, starts the whole platform on it, and sends simulated events to its collector from another process (feed.py).
+Requests begin when they are due, whether or not earlier ones have been answered, and are timed from then on; so a server that
+stalls can't hide it. Measures and writes JSON; asserts nothing. Needs Chromium and PyPI as tests/surfaces does.
 """
 
 import argparse
@@ -21,45 +21,19 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "surfaces")]
+HERE = Path(__file__).resolve().parent
+TESTS = HERE.parent / "tests"
+sys.path[:0] = [str(HERE), str(TESTS), str(TESTS / "surfaces")]
 import tools
+from http_client import Client
 from server import Served, Server
 
 SEED = 1
 CONNECTIONS = 64
 WARM_UP_S = 5
+# So many seconds' events more than are needed, so that they don't run out.
+SPARE_S = 5
 PAINTS = 7
-
-
-class Client:
-    """Connections that are kept open, as a browser's or a proxy's are."""
-
-    def __init__(self, port: int):
-        self.port, self.idle = port, asyncio.LifoQueue()
-        for _ in range(CONNECTIONS):
-            self.idle.put_nowait(None)
-
-    async def get(self, path: str) -> int:
-        """The status of the answer, once all of it is there."""
-        connection = await self.idle.get()
-        try:
-            connection = connection or await asyncio.open_connection("127.0.0.1", self.port)
-            reader, writer = connection
-            writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            if b"transfer-encoding: chunked" in head:
-                while size := int(await reader.readline(), 16):
-                    await reader.readexactly(size + 2)
-                await reader.readline()
-            else:
-                await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-            return int(head.split(b" ")[1])
-        except (OSError, asyncio.IncompleteReadError):
-            connection = None
-            return 0
-        finally:
-            self.idle.put_nowait(connection)
 
 
 def mix(server: Served) -> list[tuple[str, str]]:
@@ -80,7 +54,7 @@ def mix(server: Served) -> list[tuple[str, str]]:
 
 async def load(server: Served, requests: list[tuple[str, str]], rate: int, seconds: float) -> dict:
     """Sends them as they are due; how long each took, by route."""
-    client, took, failed = Client(server.http_port), {}, {}
+    client, took, failed = Client(server.http_port, CONNECTIONS), {}, {}
 
     async def one(route: str, path: str, due: float) -> None:
         status = await client.get(path)
@@ -140,31 +114,32 @@ def first_paints(server: Served) -> list[float]:
 
 def measure(program: Path, scratch: Path, args) -> dict:
     """All of it."""
-    home = scratch / "home"
+    home, events = scratch / "home", scratch / "events.ndjson"
     tools.say(f"a demo of {args.demo:,} events")
     tools.run(program, "--quiet", "--home", home, "demo", "--events", str(args.demo), capture_output=True)
+    wanted = int(args.events * (args.seconds + WARM_UP_S + SPARE_S))
+    tools.say(f"{wanted:,} more to send")
+    # Of a home of its own: what is simulated is written down in its metadata.
+    tools.run(program, "--quiet", "--home", scratch / "players", "simulate", "--events", str(wanted), "--seed", "2",
+              "--to", events, capture_output=True)
     with Server(program, home, scratch / "up.log", ("up",)) as server:
         paints = first_paints(server)
         requests = mix(server)
+        tools.say(f"{args.requests} requests a second")
         quiet = asyncio.run(load(server, requests, args.requests, args.seconds / 2))
-        tools.say(f"feeding {args.events:,} events a second")
-        length = f"{int(WARM_UP_S + args.seconds + 10)}s"
-        with (scratch / "feed.log").open("wb") as log:
-            feed = subprocess.Popen([program, "--quiet", "--home", home, "simulate", "--rate", str(args.events),
-                                     "--for", length], stdout=log, stderr=log)
-        try:
-            time.sleep(WARM_UP_S)
-            before, began = counters(server), time.monotonic()
-            loaded = asyncio.run(load(server, requests, args.requests, args.seconds))
-            after, lasted = counters(server), time.monotonic() - began
-            if feed.poll() is not None:
-                raise SystemExit(f"the feed ended early:\n{(scratch / 'feed.log').read_text()}")
-        finally:
-            feed.terminate()
-            feed.wait()
+        tools.say(f"and {args.events:,} events a second")
+        feed = subprocess.Popen([sys.executable, HERE / "feed.py", str(server.http_port), events, str(args.events)],
+                                stdout=subprocess.PIPE, text=True)
+        time.sleep(WARM_UP_S)
+        before, began = counters(server), time.monotonic()
+        loaded = asyncio.run(load(server, requests, args.requests, args.seconds))
+        after, lasted = counters(server), time.monotonic() - began
+        feed.terminate()
+        sent = json.loads(feed.communicate()[0])
         rates = {f"{name}_records_per_s": round((after[name] - before[name]) / lasted) for name in after}
         return {
-            "processors": os.cpu_count(), "demo_events": args.demo, "quiet": quiet, "under_load": {**loaded, **rates},
+            "processors": os.cpu_count(), "demo_events": args.demo, "quiet": quiet,
+            "under_load": {**loaded, **rates, "collector": sent},
             "memory_mib": {"peak": server.peak_memory_bytes() >> 20, "at_the_end": server.memory_bytes() >> 20},
             "first_paint_ms": {"first": paints[0], "median": statistics.median(paints), "all": paints},
         }

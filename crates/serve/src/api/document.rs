@@ -16,7 +16,9 @@ use utoipa_axum::routes;
 
 use super::PREFIX;
 use super::asking::Asking;
+use super::filter::MOST_VALUES;
 use super::problem_kinds::PATH as PROBLEMS;
+use super::query::LONGEST_VALUE;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemDetails};
 
 /// What the document says about the API as a whole.
@@ -82,9 +84,8 @@ pub(crate) fn parameter(name: &str, description: &str, schema: impl Into<RefOr<S
 
 /// A query parameter that may be repeated: `name=a&name=b`.
 pub(crate) fn repeatable(name: &str, description: &str) -> Parameter {
-    // Of four bytes each, so many characters are taken in any script.
-    let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(256));
-    let values = ArrayBuilder::new().items(value).max_items(Some(100));
+    let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(LONGEST_VALUE));
+    let values = ArrayBuilder::new().items(value).max_items(Some(MOST_VALUES));
     optional(name, description).schema(Some(values)).style(Some(ParameterStyle::Form)).explode(Some(true)).build()
 }
 

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::silver::Values;
 
 /// Values of one filter that are taken.
-const MOST_VALUES: usize = 100;
+pub(crate) const MOST_VALUES: usize = 100;
 /// What a filter of silver's `user_<column>` is called: this and the column.
 const USER: &str = "user.";
 
@@ -92,22 +92,21 @@ impl Filter {
             if column == Column::Video && values.iter().any(String::is_empty) {
                 return Err(Problem::parameter("video", "the id of a video is not empty"));
             }
+            check_count(&column, values.len())?;
             if !values.is_empty() {
                 filter.chosen.insert(column, values.into_iter().map(known).collect());
             }
         }
+        let mut given: BTreeMap<Column, usize> = BTreeMap::new();
         for (name, value) in params.prefixed(USER) {
             if !user_columns.contains(&name) {
                 return Err(unknown_user_column(&name, user_columns));
             }
-            filter.chosen.entry(Column::User(name)).or_default().insert(known(value));
+            let column = Column::User(name);
+            *given.entry(column.clone()).or_default() += 1;
+            filter.chosen.entry(column).or_default().insert(known(value));
         }
-        for (column, choice) in &filter.chosen {
-            if choice.len() > MOST_VALUES {
-                let detail = format!("{} values are given; at most {MOST_VALUES} are taken", choice.len());
-                return Err(Problem::parameter(column.parameter(), detail));
-            }
-        }
+        given.iter().try_for_each(|(column, count)| check_count(column, *count))?;
         Ok(filter)
     }
 
@@ -246,6 +245,15 @@ pub(crate) fn take_day(params: &mut Params, name: &str) -> Result<Option<Day>, P
 
 fn known(value: String) -> Option<String> {
     (!value.is_empty()).then_some(value)
+}
+
+/// A value counts as often as it is given.
+fn check_count(column: &Column, count: usize) -> Result<(), Problem> {
+    if count <= MOST_VALUES {
+        return Ok(());
+    }
+    let detail = format!("{count} values are given; at most {MOST_VALUES} are taken");
+    Err(Problem::parameter(column.parameter(), detail))
 }
 
 fn unknown_user_column(name: &str, user_columns: &[String]) -> Problem {

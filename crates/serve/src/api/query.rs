@@ -6,8 +6,8 @@ use crate::problem::{Kind, Problem};
 const LONGEST_QUERY: usize = 16 * 1024;
 /// Parameters of a query string that are taken.
 const MOST_PARAMETERS: usize = 512;
-/// Bytes of a value that are taken, decoded.
-const LONGEST_VALUE: usize = 1024;
+/// Characters of a value that are taken, decoded.
+pub(crate) const LONGEST_VALUE: usize = 256;
 
 /// The parameters that nobody has asked for yet, in the order in which they came.
 #[derive(Debug, Default)]
@@ -31,8 +31,9 @@ impl Params {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name).map_err(|what| Problem::parameter(shown(name), what))?;
             let value = decode(value).map_err(|what| Problem::parameter(shown(&name), what))?;
-            if value.len() > LONGEST_VALUE {
-                let detail = format!("a value has {} bytes; at most {LONGEST_VALUE} are taken", value.len());
+            let characters = value.chars().count();
+            if characters > LONGEST_VALUE {
+                let detail = format!("a value has {characters} characters; at most {LONGEST_VALUE} are taken");
                 return Err(Problem::parameter(shown(&name), detail));
             }
             pairs.push((name, value));

@@ -148,7 +148,8 @@ pub fn in_time(
     let over = |elapsed: Duration| duration.is_some_and(|d| elapsed >= d);
     while !over(began.elapsed()) {
         let due_ms = start_ms + began.elapsed().as_millis() as i64;
-        while simulator.advance(due_ms, &mut batch) {
+        // A rate that this machine can't reach is never caught up with.
+        while !stop.wanted() && !over(began.elapsed()) && simulator.advance(due_ms, &mut batch) {
             sink.write(&batch)?;
         }
         sink.flush()?;

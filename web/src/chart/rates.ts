@@ -9,6 +9,7 @@ export const OUTCOMES = ["clean", "rejected", "duplicate"] as const;
 export const OUTCOME_NAMES = { clean: "Clean", rejected: "Rejected", duplicate: "Duplicate" } as const;
 
 export function ratesOption(history: Rates[], palette: Palette): object {
+  const labels = { color: palette.soft, hideOverlap: true, showMaxLabel: true, alignMaxLabel: "right" };
   return {
     ...base(palette),
     grid: { ...MARGIN, top: 14, bottom: 26 },
@@ -28,7 +29,13 @@ export function ratesOption(history: Rates[], palette: Palette): object {
         return tooltip(`${clock(second.at)} UTC`, [{ name: "Received", value: `${rate(second.received)} /s` }, ...lines]);
       },
     },
-    xAxis: { ...xAxis(palette), type: "category", boundaryGap: false, data: history.map((second) => clock(second.at)) },
+    xAxis: {
+      ...xAxis(palette),
+      type: "category",
+      boundaryGap: false,
+      axisLabel: labels,
+      data: history.map((second) => clock(second.at)),
+    },
     yAxis: { ...yAxis(palette), min: 0, minInterval: 1, axisLabel: { color: palette.soft, formatter: compact } },
     series: OUTCOMES.map((outcome, i) => ({
       id: outcome,

@@ -98,31 +98,39 @@ function Counters({ answer }: { answer: ReturnType<typeof useApi<Answered>> }) {
   const corrections = data?.corrections.map((c) => ({ name: c.name, count: c.events })) ?? [];
   const views = data?.view_corrections.map((v) => ({ ...v, meaning: VIEW_CORRECTIONS[v.name] })) ?? [];
   return (
-    <div class="pair three">
-      <Figure title="Duplicates" height={COUNTS} state={answer} wide={false} note="Same user and event id as an earlier record.">
-        <Counts
-          caption="Duplicates by where they were dropped"
-          what="Dropped"
-          unit="Records"
-          rows={duplicates}
-          empty="No duplicates."
-        />
-      </Figure>
-      <Figure
-        title="Corrections of events"
-        height={COUNTS}
-        state={answer}
-        wide={false}
-        note="A bad optional field became unknown; the event was kept."
-      >
-        <Counts
-          caption="Corrections of events by name"
-          what="Correction"
-          unit="Events"
-          rows={corrections}
-          empty="No event had to be corrected."
-        />
-      </Figure>
+    <div class="pair">
+      <div>
+        <Figure
+          title="Duplicates"
+          height={COUNTS}
+          state={answer}
+          wide={false}
+          note="Same user and event id as an earlier record."
+        >
+          <Counts
+            caption="Duplicates by where they were dropped"
+            what="Dropped"
+            unit="Records"
+            rows={duplicates}
+            empty="No duplicates."
+          />
+        </Figure>
+        <Figure
+          title="Corrections of events"
+          height={COUNTS}
+          state={answer}
+          wide={false}
+          note="A bad optional field became unknown; the event was kept."
+        >
+          <Counts
+            caption="Corrections of events by name"
+            what="Correction"
+            unit="Events"
+            rows={corrections}
+            empty="No event had to be corrected."
+          />
+        </Figure>
+      </div>
       <Figure
         title="Corrections of views"
         height={COUNTS}

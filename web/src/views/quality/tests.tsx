@@ -18,7 +18,7 @@ const COLUMNS: Column<TestResult>[] = [
     cell: (t) => <Verdict good={passed(t)} yes={t.result} no={t.result} />,
   },
   { key: "model", label: "Model", value: (t) => t.model },
-  { key: "name", label: "Test", head: true, value: (t) => t.name },
+  { key: "name", label: "Test", head: true, value: (t) => t.name, cell: (t) => <span class="long">{t.name}</span> },
   { key: "kind", label: "Kind", value: (t) => t.kind },
   { key: "severity", label: "Severity", value: (t) => t.severity },
   { key: "failures", label: "Failures", numeric: true, value: (t) => t.failures, cell: (t) => count(t.failures) },

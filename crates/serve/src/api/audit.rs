@@ -29,7 +29,8 @@ impl Facts for Api {
     fn audit(&self) -> Option<AuditState> {
         let last = self.audited()?;
         let equations = &last.report.equations;
-        Some(AuditState {
+        // Of an empty lake there is nothing to say yet.
+        (!equations.is_empty()).then(|| AuditState {
             holds: last.report.holds(),
             equations: equations.len(),
             failed: equations.iter().filter(|equation| !equation.holds).count(),

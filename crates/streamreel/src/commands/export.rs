@@ -34,7 +34,6 @@ struct Exported {
 /// Exports the published state of tables.
 pub fn run(home: &Home, args: &Export) -> Outcome {
     let lake = home.lake_to_read()?;
-    make_folder(&args.to)?;
     let exported = runtime()?.block_on(async {
         let Some(build) = lake.published().await? else {
             return Err(Failure::Failed(anyhow::anyhow!("nothing is published yet: run `streamreel build` first")));
@@ -42,6 +41,7 @@ pub fn run(home: &Home, args: &Export) -> Outcome {
         let all: Vec<&str> =
             build.versions.keys().filter(|id| id.layer == Layer::Gold).map(|id| id.name.as_str()).collect();
         let tables = wanted(&args.tables, &all)?;
+        make_folder(&args.to)?;
         let session = lake.session(&Reading::Published).await?;
         match args.format {
             ExportFormat::Csv => files(home, &session, &tables, args, "csv", csv).await,

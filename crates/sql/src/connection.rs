@@ -98,6 +98,10 @@ async fn enter(
         let refused = Failure::fatal(code::INVALID_AUTHORIZATION, "no PostgreSQL user name specified in startup packet");
         return part(&mut wire, refused).await.map(|()| None);
     }
+    if let Some(name) = database.filter(|name| ![CATALOG, "postgres", user.as_str()].contains(&name.as_str())) {
+        let refused = Failure::fatal(code::NO_DATABASE, format!("database \"{name}\" does not exist"));
+        return part(&mut wire, refused.hint(format!("There is one database: {CATALOG}"))).await.map(|()| None);
+    }
     let Some(place) = Arc::clone(places).try_acquire_owned().ok() else {
         let refused = Failure::fatal(code::TOO_MANY_CONNECTIONS, "sorry, too many clients already");
         tracing::warn!(%peer, "SQL client refused: too many sessions");
@@ -110,10 +114,6 @@ async fn enter(
             return part(&mut wire, refused).await.map(|()| None);
         }
     };
-    if let Some(name) = database.filter(|name| ![CATALOG, "postgres", user.as_str()].contains(&name.as_str())) {
-        let refused = Failure::fatal(code::NO_DATABASE, format!("database \"{name}\" does not exist"));
-        return part(&mut wire, refused.hint(format!("There is one database: {CATALOG}"))).await.map(|()| None);
-    }
     let (pid, _) = wire.pid_and_secret_key();
     match Session::new(Arc::clone(shared), variables, pid) {
         Ok(session) => Ok(Some((wire, session, place))),

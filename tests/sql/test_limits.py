@@ -107,10 +107,11 @@ def test_memory_is_bounded():
         with contextlib.suppress(psycopg.errors.OutOfMemory, psycopg.errors.QueryCanceled):
             connection.execute("set statement_timeout = '3s'")
             connection.execute(join)
-        sort = "select a.video_id || b.second_s || c.video_id as text from gold.retention_curve a, gold.viewer_retention b," \
-            " (select * from gold.viewer_retention limit 5) c order by 1 desc limit 1 offset 1000000".replace("b.second_s", "b.video_id")
-        connection.execute("set statement_timeout = '30s'")
-        assert connection.execute(sort).fetchone()[0].startswith("v"), "sorted on the disk"
+        sort = "select max(n) from (select row_number() over (order by a.video_id || b.video_id || a.second_s) as n" \
+            " from gold.retention_curve a, (select * from gold.viewer_retention limit 10) b)"
+        connection.execute("set statement_timeout = '60s'")
+        rows = connection.execute("select count(*) from gold.retention_curve").fetchone()[0]
+        assert connection.execute(sort).fetchone() == (10 * rows,), "sorted on the disk"
         assert connection.execute("select 1").fetchone() == (1,)
         assert server.memory() - before < 600 << 20, f"{(server.memory() - before) >> 20} MiB more"
 
@@ -122,7 +123,8 @@ def test_large_statements(server: Server):
         ("select '" + "x" * million + "' = ''", {None}),
         ("select '" + "x" * 3 * million + "'", {"54000"}),
         ("select 1 where 1 in (" + ",".join(["1"] * 200_000) + ")", {None}),
-        ("select " + ",".join(f"{n} as c{n}" for n in range(20_000)), {None, "54001", "54011", "57014"}),
+        ("select " + ",".join(f"{n} as c{n}" for n in range(20_000)), {"54011"}),
+        ("select " + ",".join(f"{n} as c{n}" for n in range(1_600)), {None}),
         ("select " + "(" * 100_000 + "1" + ")" * 100_000, {"54001"}),
         ("select " + "(select " * 10_000 + "1" + ")" * 10_000, {"54001"}),
         ("select " + "case when true then " * 10_000 + "1" + " end" * 10_000, {"54001"}),
@@ -138,14 +140,14 @@ def test_large_statements(server: Server):
         ("explain " * 50_000 + "select 1", {"54001"}),
         ("select 1;" * 100_000, {"54001"}),
         ("/*" * 300_000 + "*/" * 300_000 + "select 1", {None, "42601", "54000"}),
-        ("with " + ",".join(f"a{n} as (select 1)" for n in range(30_000)) + " select 1", {None, "54001"}),
-        ("\x00", None),
+        ("with " + ",".join(f"a{n} as (select 1)" for n in range(30_000)) + " select 1", {"54001"}),
+        ("select " + "abs(" * 60 + "1" + ")" * 60, {"54001"}),
+        ("with t0 as (select 1)" + "".join(f", t{n} as (select 1 from t{n - 1} a, t{n - 1} b)" for n in range(1, 300))
+         + " select 1 from t299", {"54001"}),
     ]
     with server.connect() as connection:
         connection.execute("set statement_timeout = '20s'")
         for text, expected in cases:
-            if expected is None:
-                continue
             for prepare in (False, True):
                 began = time.monotonic()
                 try:
@@ -160,17 +162,23 @@ def test_large_statements(server: Server):
 
 def test_what_is_allowed_just_so(server: Server):
     """As much as may be: it is planned and run, deep as it is."""
+    doubled = "".join(f", t{n} as (select a.x from t{n - 1} a, t{n - 1} b)" for n in range(1, 7))
     cases = [
-        "select 1" + " + 1" * 1_900,
-        "select true" + " and true or false" * 900,
-        "select count(*) from gold.viewer_retention where video_id = 'x'" + " or video_id = 'y'" * 900,
+        "select second_s" + " + 1" * 990 + " from gold.retention_curve limit 1",
+        "select true" + " and true or false" * 490,
+        "select count(*) from gold.viewer_retention where video_id = 'x'" + " or video_id = 'y'" * 490,
         "select " + "(" * 60 + "1" + ")" * 60,
-        "select " + "(select " * 14 + "1" + ")" * 14,
-        "select 1" + " union all select 1" * 500,
-        "select " + "abs(" * 60 + "1" + ")" * 60,
+        "select " + "-(" * 60 + "1" + ")" * 60,
+        "select " + "(select " * 13 + "1" + ")" * 13,
+        "select * from " + "(select * from " * 60 + "gold.viewer_retention" + ") t" * 60,
+        "select " + "coalesce(" * 15 + "second_s" + ", 1)" * 15 + " from gold.retention_curve limit 1",
+        "select " + "case when second_s = 1 then " * 60 + "1" + " end" * 60 + " from gold.retention_curve limit 1",
+        "select 1" + " union all select 1" * 490,
         "select count(*) from " + ", ".join(f"(select 1) t{n}" for n in range(60)),
         "select count(*) from gold.viewer_retention v0"
-        + "".join(f" join gold.viewer_retention v{n} on v{n}.video_id = v0.video_id" for n in range(1, 25)),
+        + "".join(f" join gold.viewer_retention v{n} on v{n}.video_id = v0.video_id" for n in range(1, 64)),
+        f"with t0 as (select 1 as x from gold.viewer_retention limit 1){doubled} select count(*) from t6",
+        "select " + ", ".join(f"sum(second_s + {n})" for n in range(500)) + " from gold.retention_curve",
     ]
     with server.connect() as connection:
         connection.execute("set statement_timeout = '60s'")

@@ -37,6 +37,7 @@ pub(crate) mod code {
     pub(crate) const SYNTAX: &str = "42601";
     pub(crate) const SYNTAX_OR_ACCESS: &str = "42000";
     pub(crate) const TOO_LARGE: &str = "54000";
+    pub(crate) const TOO_MANY_COLUMNS: &str = "54011";
     pub(crate) const TOO_MANY_CONNECTIONS: &str = "53300";
     pub(crate) const TYPE_MISMATCH: &str = "42804";
     pub(crate) const UNDEFINED_COLUMN: &str = "42703";

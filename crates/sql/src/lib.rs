@@ -9,7 +9,7 @@
 //! * `server`, `opening`, `wire`, `codec`, `auth`: sockets, TLS, passwords, messages and their limits.
 //! * `connection`, `simple`, `extended`, `deliver`: the two protocols, statement by statement, and rows on their way out.
 //! * `session`, `commands`, `transaction`, `variables`, `temporary`: what a client has on this side, and what changes it.
-//! * `bounds`, `statement`, `adapt`, `columns`, `prepare`: text to something that may run, refused before it can do harm.
+//! * `bounds`, `parts`, `statement`, `adapt`, `columns`, `prepare`: text to something that may run, refused before it can do harm.
 //! * `engine`, `memory`, `yields`, `rows`, `interrupt`: queries on a runtime of their own, with a deadline, a bound on memory and
 //!   a way to stop them.
 //! * `snapshot`, `catalog`, `listing`, `information`, `functions`: the tables and what clients ask about them.
@@ -33,6 +33,7 @@ mod interrupt;
 mod listing;
 mod memory;
 mod opening;
+mod parts;
 mod prepare;
 mod rows;
 mod server;

@@ -32,6 +32,7 @@ use tokio::{
 };
 
 use crate::{
+    amplify,
     error::{Error, Result},
     failure::{Failure, Outcome, code},
     functions,
@@ -222,6 +223,7 @@ fn base(session: &SessionContext, environment: &Arc<RuntimeEnv>) -> Result<Sessi
         .with_physical_optimizer_rule(Arc::new(yields::JoinsYield))
         .build();
     functions::register(&mut state, functions::of_server()).map_err(Error::Engine)?;
+    amplify::measure(&mut state).map_err(Error::Engine)?;
     state.register_expr_planner(Arc::new(functions::TextAsBoolean)).map_err(Error::Engine)?;
     Ok(state)
 }

@@ -10,11 +10,12 @@
 //! * `connection`, `simple`, `extended`, `deliver`: the two protocols, statement by statement, and rows on their way out.
 //! * `session`, `commands`, `transaction`, `variables`, `temporary`: what a client has on this side, and what changes it.
 //! * `bounds`, `parts`, `statement`, `adapt`, `columns`, `prepare`: text to something that may run, refused before it can do harm.
-//! * `engine`, `memory`, `yields`, `rows`, `interrupt`: queries on a runtime of their own, with a deadline, a bound on memory and
+//! * `engine`, `memory`, `amplify`, `yields`, `rows`, `interrupt`: queries on a runtime of their own, with a deadline, a bound on memory and
 //!   a way to stop them.
 //! * `snapshot`, `catalog`, `listing`, `information`, `functions`: the tables and what clients ask about them.
 
 mod adapt;
+mod amplify;
 mod auth;
 mod bounds;
 mod catalog;

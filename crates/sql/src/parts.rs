@@ -202,8 +202,8 @@ mod tests {
             (conditions(13), true),
             (conditions(60), false),
             (derived(60), true),
-            (format!("select {}", vec!["(select (select (select 1)))"; 1000].join(",")), true),
-            (format!("select {}", vec!["(select (select (select (select 1))))"; 1000].join(",")), false),
+            (format!("select {}", vec![subqueries(7).replacen("select ", "", 1); 60].join(",")), true),
+            (format!("select {}", vec![subqueries(7).replacen("select ", "", 1); 70].join(",")), false),
             (format!("select {}", vec!["sum(x) over ()"; 101].join(",")), false),
         ];
         for (sql, taken) in cases {

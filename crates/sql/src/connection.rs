@@ -1,6 +1,6 @@
 //! One client, from its first byte to its last.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use datafusion_postgres::pgwire::{
     api::ClientInfo,
@@ -8,6 +8,7 @@ use datafusion_postgres::pgwire::{
     messages::{PgWireBackendMessage, PgWireFrontendMessage},
 };
 use futures::SinkExt;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, sync::{OwnedSemaphorePermit, Semaphore}};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,9 @@ use crate::{
     snapshot::CATALOG,
     wire::Wire,
 };
+
+/// A session that is silent for this long is asked whether it is still there; the places of those that vanished are given on.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Serves a client until it leaves, breaks a rule, or the server stops.
 pub(crate) async fn serve(
@@ -82,6 +86,7 @@ async fn enter(
     places: &Arc<Semaphore>,
 ) -> Result<Option<(Wire, Session, OwnedSemaphorePermit)>, Broken> {
     socket.set_nodelay(true)?;
+    SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6))?;
     let (stream, startup, secure) = match opening::open(socket, door.tls.as_ref()).await? {
         Opening::Session { stream, startup, secure } => (stream, startup, secure),
         Opening::Cancel(request) => {

@@ -25,12 +25,20 @@ struct Running {
 }
 
 impl Running {
+    /// Over a lake with a build.
     fn new(settings: Settings) -> Self {
+        Self::over(&["a", "b"], settings)
+    }
+
+    /// Over a lake with a build of these videos; with none, over one without a build.
+    fn over(videos: &[&str], settings: Settings) -> Self {
         let folder = TempDir::new().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let lake = Lake::open(folder.path().join("lake")).unwrap();
         let settings = Settings { addr: "127.0.0.1:0".parse().unwrap(), ..settings };
-        runtime.block_on(write(&lake, &["a", "b"]));
+        if !videos.is_empty() {
+            runtime.block_on(write(&lake, videos));
+        }
         let server = runtime.block_on(Server::bind(lake.clone(), settings)).unwrap();
         let addr = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -381,6 +389,18 @@ fn a_build_is_read_once_it_is_published_and_never_within_a_transaction() {
     // All statements of one text read the same.
     server.runtime.block_on(write(&server.lake, &["d"]));
     assert_eq!(first_column(&ask(&mut inside, &format!("{videos}; {videos}"))), ["d", "d"]);
+}
+
+#[test]
+fn a_lake_without_a_build_is_served() {
+    let server = Running::over(&[], Settings::default());
+    let mut socket = server.session();
+    let count = "select count(*) from information_schema.tables";
+    assert_eq!(first_column(&ask(&mut socket, count)), ["0"]);
+    assert_eq!(error_of(&ask(&mut socket, "select * from gold.viewer_retention")).unwrap().0, "42P01");
+    server.runtime.block_on(write(&server.lake, &["a"]));
+    assert_eq!(first_column(&ask(&mut socket, "select video_id from viewer_retention")), ["a"]);
+    assert_eq!(first_column(&ask(&mut socket, count)), ["2"], "it and gold.builds");
 }
 
 #[test]

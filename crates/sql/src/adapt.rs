@@ -6,9 +6,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement,
-    TableFactor, Value, VisitMut, VisitorMut,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select,
+    SelectItem, SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 use crate::statement::named;
@@ -131,10 +131,19 @@ mod tests {
             ("SELECT array(SELECT a FROM b)", "SELECT CAST(ARRAY[] AS TEXT[])"),
             ("SELECT (f(a)).n", "SELECT (f(a)).'n'"),
             ("SELECT a.b[1]", "SELECT a.b[1]"),
-            ("SELECT a = (SELECT oid FROM pg_catalog.pg_proc WHERE proname = 'pg_catalog.array_in')", "SELECT a = 'array_in'"),
-            ("SELECT 1 WHERE (SELECT a = 1 FROM b WHERE c = d)", "SELECT 1 WHERE (SELECT max(a = 1) FROM b WHERE c = d)"),
+            (
+                "SELECT a = (SELECT oid FROM pg_catalog.pg_proc WHERE proname = 'pg_catalog.array_in')",
+                "SELECT a = 'array_in'",
+            ),
+            (
+                "SELECT 1 WHERE (SELECT a = 1 FROM b WHERE c = d)",
+                "SELECT 1 WHERE (SELECT max(a = 1) FROM b WHERE c = d)",
+            ),
             ("SELECT 1 WHERE 1 = (SELECT a FROM b LIMIT 1)", "SELECT 1 WHERE 1 = (SELECT a FROM b LIMIT 1)"),
-            ("SELECT 1 WHERE 1 = (SELECT count(*) FROM b WHERE c)", "SELECT 1 WHERE 1 = (SELECT count(*) FROM b WHERE c)"),
+            (
+                "SELECT 1 WHERE 1 = (SELECT count(*) FROM b WHERE c)",
+                "SELECT 1 WHERE 1 = (SELECT count(*) FROM b WHERE c)",
+            ),
         ];
         for (given, expected) in cases {
             let mut statement = Parser::parse_sql(&PostgreSqlDialect {}, given).unwrap().remove(0);

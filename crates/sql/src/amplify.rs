@@ -125,7 +125,8 @@ impl Size {
     /// Bytes of the result, or more.
     fn of(self, arguments: &ScalarFunctionArgs) -> Result<u64> {
         let given = &arguments.args;
-        let rows = if given.iter().all(|of| matches!(of, ColumnarValue::Scalar(_))) { 1 } else { arguments.number_rows };
+        let rows =
+            if given.iter().all(|of| matches!(of, ColumnarValue::Scalar(_))) { 1 } else { arguments.number_rows };
         let number = |at: usize| Each::numbers(given.get(at));
         let length = |at: usize| Each::lengths(given.get(at));
         let sum = |row: &dyn Fn(usize) -> u64| (0..rows).fold(0_u64, |sum, at| sum.saturating_add(row(at)));
@@ -269,7 +270,8 @@ mod tests {
         for (expression, made) in cases {
             let rows = session.sql(&format!("select {expression} from generate_series(1, 8000)")).await.unwrap();
             let done = rows.limit(0, Some(1)).unwrap().collect().await;
-            let refused = matches!(&done, Err(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)));
+            let refused =
+                matches!(&done, Err(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)));
             assert_eq!((done.is_ok(), refused), (made, !made), "{expression}: {:?}", done.err());
         }
     }

@@ -67,7 +67,8 @@ impl Counted {
         self.callable = matches!(token, Token::Word(word) if !before_bracket(word.keyword));
         self.chain += usize::from(lengthens(token));
         if self.open.len() > DEEPEST {
-            let what = format!("the statement is nested too deeply: more than {DEEPEST} brackets or CASEs are open at once");
+            let what =
+                format!("the statement is nested too deeply: more than {DEEPEST} brackets or CASEs are open at once");
             return Err(Failure::new(code::STATEMENT_TOO_COMPLEX, what));
         }
         if self.work > MOST_WORK {

@@ -156,7 +156,9 @@ mod tests {
         let whole = buffer.clone();
         buffer.extend_from_slice(&whole[..7]);
         let mut codec = Codec { trusted: true };
-        assert!(matches!(codec.decode(&mut buffer), Ok(Some(PgWireFrontendMessage::Query(q))) if q.query == "select 1"));
+        assert!(
+            matches!(codec.decode(&mut buffer), Ok(Some(PgWireFrontendMessage::Query(q))) if q.query == "select 1")
+        );
         assert!(matches!(codec.decode(&mut buffer), Ok(None)), "the second one is not whole yet");
         buffer.extend_from_slice(&whole[7..]);
         assert!(matches!(codec.decode(&mut buffer), Ok(Some(PgWireFrontendMessage::Query(_)))));

@@ -11,7 +11,8 @@ use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr};
 /// same are told apart by aliases.
 pub(crate) fn named_as_in_postgresql(query: &mut Query) -> Vec<Option<String>> {
     let Some(items) = outermost(&mut query.body) else { return Vec::new() };
-    let counted = items.iter().all(|item| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
+    let counted =
+        items.iter().all(|item| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
     if !counted {
         // A wildcard: which columns follow it is not known yet.
         return Vec::new();

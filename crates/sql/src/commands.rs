@@ -32,7 +32,11 @@ fn done(tag: impl Into<String>) -> Outcome<Reply> {
 }
 
 /// Does what a statement asks for.
-pub(crate) async fn execute(session: &mut Session, statement: &Arc<Prepared>, values: &[ScalarValue]) -> Outcome<Reply> {
+pub(crate) async fn execute(
+    session: &mut Session,
+    statement: &Arc<Prepared>,
+    values: &[ScalarValue],
+) -> Outcome<Reply> {
     let Some(command) = &statement.command else {
         return Err(Failure::new(code::INTERNAL, "an empty statement was executed"));
     };
@@ -74,7 +78,8 @@ pub(crate) async fn execute(session: &mut Session, statement: &Arc<Prepared>, va
         Command::InsertTemporary { insert, .. } => {
             let (name, schema, order) = temporary::target(&session.temporary, insert)?;
             let batches = gather(session, statement, values).await?;
-            let arranged: Vec<_> = batches.iter().map(|batch| temporary::arrange(batch, &schema, &order)).collect::<Outcome<_>>()?;
+            let arranged: Vec<_> =
+                batches.iter().map(|batch| temporary::arrange(batch, &schema, &order)).collect::<Outcome<_>>()?;
             let rows: usize = arranged.iter().map(RecordBatch::num_rows).sum();
             session.temporary.add(&name, arranged)?;
             done(format!("INSERT 0 {rows}"))
@@ -96,9 +101,7 @@ pub(crate) fn columns_of(session: &Session, statement: &Prepared) -> Outcome<Opt
     Ok(match &statement.command {
         Some(Command::Select(_)) => statement.plan.as_ref().map(|plan| Arc::clone(&plan.schema)),
         Some(Command::Show(name)) => Some(shown_columns(name)),
-        Some(Command::Fetch { name, .. }) => {
-            cursor(session, name)?.rows.as_ref().map(|rows| Arc::clone(rows.schema()))
-        }
+        Some(Command::Fetch { name, .. }) => cursor(session, name)?.rows.as_ref().map(|rows| Arc::clone(rows.schema())),
         _ => None,
     })
 }
@@ -239,7 +242,8 @@ async fn create_as(
     let schema = temporary::schema_of_query(&plan.schema, table)?;
     let batches = gather(session, statement, values).await?;
     let order: Vec<_> = (0..schema.fields().len()).map(Some).collect();
-    let arranged: Vec<_> = batches.iter().map(|batch| temporary::arrange(batch, &schema, &order)).collect::<Outcome<_>>()?;
+    let arranged: Vec<_> =
+        batches.iter().map(|batch| temporary::arrange(batch, &schema, &order)).collect::<Outcome<_>>()?;
     let rows: usize = arranged.iter().map(RecordBatch::num_rows).sum();
     temporary::check_bytes(&arranged)?;
     if session.temporary.create(table, schema)? {

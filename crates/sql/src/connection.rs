@@ -9,7 +9,10 @@ use datafusion_postgres::pgwire::{
 };
 use futures::SinkExt;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::{net::TcpStream, sync::{OwnedSemaphorePermit, Semaphore}};
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -37,10 +40,8 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let served = async {
-        let entered = tokio::time::timeout(
-            shared.settings.authentication_timeout,
-            enter(socket, peer, &door, &shared, &places),
-        );
+        let entered =
+            tokio::time::timeout(shared.settings.authentication_timeout, enter(socket, peer, &door, &shared, &places));
         let entered = entered.await.map_err(|_| {
             let seconds = shared.settings.authentication_timeout.as_secs_f32();
             Broken::Protocol(format!("the client did not log in within {seconds} s"))
@@ -100,7 +101,8 @@ async fn enter(
     let database = startup.parameters.get("database").cloned();
     let user = startup.parameters.get("user").cloned().unwrap_or_default();
     if user.is_empty() {
-        let refused = Failure::fatal(code::INVALID_AUTHORIZATION, "no PostgreSQL user name specified in startup packet");
+        let refused =
+            Failure::fatal(code::INVALID_AUTHORIZATION, "no PostgreSQL user name specified in startup packet");
         return part(&mut wire, refused).await.map(|()| None);
     }
     if let Some(name) = database.filter(|name| ![CATALOG, "postgres", user.as_str()].contains(&name.as_str())) {
@@ -190,9 +192,9 @@ async fn answer(
         }
         _ if *until_sync => Ok(Ok(())),
         PgWireFrontendMessage::Query(query) => simple::query(wire, session, query).await.map(Ok),
-        PgWireFrontendMessage::CopyData(_) | PgWireFrontendMessage::CopyDone(_) | PgWireFrontendMessage::CopyFail(_) => {
-            Ok(Ok(()))
-        }
+        PgWireFrontendMessage::CopyData(_)
+        | PgWireFrontendMessage::CopyDone(_)
+        | PgWireFrontendMessage::CopyFail(_) => Ok(Ok(())),
         other => extended::message(wire, session, other).await,
     }
 }

@@ -31,7 +31,9 @@ pub enum Error {
         what: &'static str,
     },
     /// The address can't be listened on.
-    #[error("SQL endpoint: can't listen on {addr}: {source} (is another program listening there? give another address)")]
+    #[error(
+        "SQL endpoint: can't listen on {addr}: {source} (is another program listening there? give another address)"
+    )]
     Listen {
         /// The address.
         addr: SocketAddr,

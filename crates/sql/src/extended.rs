@@ -95,7 +95,9 @@ fn bind(session: &mut Session, bind: &Bind) -> Outcome {
         None if bind.parameters.is_empty() => Vec::new(),
         None => {
             let sent = bind.parameters.len();
-            return Err(Failure::protocol(format!("bind message supplies {sent} parameters, but the statement has none")));
+            return Err(Failure::protocol(format!(
+                "bind message supplies {sent} parameters, but the statement has none"
+            )));
         }
     };
     let columns = commands::columns_of(session, &statement)?.map_or(0, |schema| schema.fields().len());
@@ -113,8 +115,7 @@ fn bind(session: &mut Session, bind: &Bind) -> Outcome {
         session.portals.remove("");
     }
     let names = statement.names().to_vec();
-    let portal =
-        Portal { statement, values, format, rows: None, names, started: false, cursor: false, hold: false };
+    let portal = Portal { statement, values, format, rows: None, names, started: false, cursor: false, hold: false };
     session.open(name, portal)
 }
 

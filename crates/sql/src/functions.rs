@@ -17,7 +17,10 @@ use datafusion::{
     sql::sqlparser::ast::BinaryOperator,
 };
 
-use crate::{listing::OWNER, variables::{SERVER_VERSION, Variables}};
+use crate::{
+    listing::OWNER,
+    variables::{SERVER_VERSION, Variables},
+};
 
 /// What a function answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -129,24 +132,57 @@ pub(crate) fn of_server() -> Vec<Arc<ScalarUDF>> {
         all.push(Told::function("_pg_expandarray", Answer::Always(nothing)));
     }
     for name in [
-        "pg_table_is_visible", "pg_function_is_visible", "pg_type_is_visible", "pg_operator_is_visible", "pg_opclass_is_visible",
-        "pg_collation_is_visible", "pg_conversion_is_visible", "pg_statistics_obj_is_visible", "pg_ts_config_is_visible",
-        "pg_ts_dict_is_visible", "pg_ts_parser_is_visible", "pg_ts_template_is_visible", "pg_opfamily_is_visible",
+        "pg_table_is_visible",
+        "pg_function_is_visible",
+        "pg_type_is_visible",
+        "pg_operator_is_visible",
+        "pg_opclass_is_visible",
+        "pg_collation_is_visible",
+        "pg_conversion_is_visible",
+        "pg_statistics_obj_is_visible",
+        "pg_ts_config_is_visible",
+        "pg_ts_dict_is_visible",
+        "pg_ts_parser_is_visible",
+        "pg_ts_template_is_visible",
+        "pg_opfamily_is_visible",
     ] {
         all.push(Told::function(name, is(true)));
     }
     for name in [
-        "obj_description", "col_description", "shobj_description", "pg_get_viewdef", "pg_get_indexdef", "pg_get_ruledef",
-        "pg_get_triggerdef", "pg_get_functiondef", "pg_get_function_result", "pg_get_function_arguments",
-        "pg_get_function_identity_arguments", "pg_get_serial_sequence", "pg_get_statisticsobjdef", "pg_tablespace_location",
-        "pg_size_pretty", "pg_get_partkeydef", "pg_get_constraintdef", "pg_get_expr", "pg_get_statisticsobjdef_columns",
+        "obj_description",
+        "col_description",
+        "shobj_description",
+        "pg_get_viewdef",
+        "pg_get_indexdef",
+        "pg_get_ruledef",
+        "pg_get_triggerdef",
+        "pg_get_functiondef",
+        "pg_get_function_result",
+        "pg_get_function_arguments",
+        "pg_get_function_identity_arguments",
+        "pg_get_serial_sequence",
+        "pg_get_statisticsobjdef",
+        "pg_tablespace_location",
+        "pg_size_pretty",
+        "pg_get_partkeydef",
+        "pg_get_constraintdef",
+        "pg_get_expr",
+        "pg_get_statisticsobjdef_columns",
     ] {
         all.push(Told::function(name, nothing()));
     }
     for name in [
-        "has_table_privilege", "has_schema_privilege", "has_database_privilege", "has_column_privilege",
-        "has_any_column_privilege", "has_function_privilege", "has_sequence_privilege", "has_tablespace_privilege",
-        "has_type_privilege", "has_language_privilege", "has_server_privilege",
+        "has_table_privilege",
+        "has_schema_privilege",
+        "has_database_privilege",
+        "has_column_privilege",
+        "has_any_column_privilege",
+        "has_function_privilege",
+        "has_sequence_privilege",
+        "has_tablespace_privilege",
+        "has_type_privilege",
+        "has_language_privilege",
+        "has_server_privilege",
     ] {
         all.push(Told::function(name, Answer::Reads));
     }

@@ -30,20 +30,45 @@ pub(crate) fn table(snapshot: &Snapshot, name: &str) -> Result<Option<Arc<dyn Ta
     let batch = match name {
         "columns" => columns(snapshot)?,
         "key_column_usage" => empty(&[
-            "constraint_catalog", "constraint_schema", "constraint_name", "table_catalog", "table_schema", "table_name",
-            "column_name", "ordinal_position",
+            "constraint_catalog",
+            "constraint_schema",
+            "constraint_name",
+            "table_catalog",
+            "table_schema",
+            "table_name",
+            "column_name",
+            "ordinal_position",
         ])?,
         "referential_constraints" => empty(&[
-            "constraint_catalog", "constraint_schema", "constraint_name", "unique_constraint_catalog",
-            "unique_constraint_schema", "unique_constraint_name", "match_option", "update_rule", "delete_rule",
+            "constraint_catalog",
+            "constraint_schema",
+            "constraint_name",
+            "unique_constraint_catalog",
+            "unique_constraint_schema",
+            "unique_constraint_name",
+            "match_option",
+            "update_rule",
+            "delete_rule",
         ])?,
         "routines" => empty(&[
-            "specific_catalog", "specific_schema", "specific_name", "routine_catalog", "routine_schema", "routine_name",
-            "routine_type", "data_type", "routine_definition",
+            "specific_catalog",
+            "specific_schema",
+            "specific_name",
+            "routine_catalog",
+            "routine_schema",
+            "routine_name",
+            "routine_type",
+            "data_type",
+            "routine_definition",
         ])?,
         "schemata" => schemata()?,
         "table_constraints" => empty(&[
-            "constraint_catalog", "constraint_schema", "constraint_name", "table_catalog", "table_schema", "table_name",
+            "constraint_catalog",
+            "constraint_schema",
+            "constraint_name",
+            "table_catalog",
+            "table_schema",
+            "table_name",
             "constraint_type",
         ])?,
         "tables" => tables(snapshot)?,
@@ -138,9 +163,8 @@ fn columns(snapshot: &Snapshot) -> Result<RecordBatch> {
     }
     let rows = found.len();
     let words = |get: fn(&Described) -> &str| text(found.iter().map(|column| Some(get(column))));
-    let numbers = |get: fn(&Described) -> Option<i32>| -> ArrayRef {
-        Arc::new(found.iter().map(get).collect::<Int32Array>())
-    };
+    let numbers =
+        |get: fn(&Described) -> Option<i32>| -> ArrayRef { Arc::new(found.iter().map(get).collect::<Int32Array>()) };
     Ok(RecordBatch::try_from_iter_with_nullable([
         ("table_catalog", same(CATALOG, rows), true),
         ("table_schema", words(|column| &column.schema), true),

@@ -8,7 +8,9 @@ use std::{
 
 use datafusion::{
     common::{DataFusionError, Result},
-    execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool},
+    execution::memory_pool::{
+        FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool,
+    },
 };
 
 /// Consumers that an out-of-memory error names.

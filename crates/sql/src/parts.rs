@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn tables_count_wherever_they_are_read() {
         let doubled = |n: usize| {
-            let more: String = (1..=n).map(|i| format!(", t{i} as (select 1 from t{} a, t{} b)", i - 1, i - 1)).collect();
+            let more: String =
+                (1..=n).map(|i| format!(", t{i} as (select 1 from t{} a, t{} b)", i - 1, i - 1)).collect();
             format!("with t0 as (select 1 from x){more} select * from t{n}")
         };
         let cases = [
@@ -194,7 +195,8 @@ mod tests {
     #[test]
     fn subqueries_within_one_another_are_weighed() {
         let subqueries = |n: usize| format!("select {}1{}", "(select ".repeat(n), ")".repeat(n));
-        let conditions = |n: usize| format!("select 1 where {}true{}", "exists (select 1 where ".repeat(n), ")".repeat(n));
+        let conditions =
+            |n: usize| format!("select 1 where {}true{}", "exists (select 1 where ".repeat(n), ")".repeat(n));
         let derived = |n: usize| format!("select * from {}a{}", "(select * from ".repeat(n), ") t".repeat(n));
         let cases = [
             (subqueries(13), true),

@@ -66,9 +66,8 @@ impl Rows {
 }
 
 fn conform(batch: RecordBatch, schema: &SchemaRef) -> Outcome<RecordBatch> {
-    let same = |(mine, wanted): (&Arc<arrow_schema::Field>, &Arc<arrow_schema::Field>)| {
-        mine.data_type() == wanted.data_type()
-    };
+    let same =
+        |(mine, wanted): (&Arc<arrow_schema::Field>, &Arc<arrow_schema::Field>)| mine.data_type() == wanted.data_type();
     if batch.schema().fields().iter().zip(schema.fields()).all(same) {
         return Ok(batch);
     }
@@ -106,7 +105,9 @@ pub(crate) fn fields(
             // A column of nothing but NULL is text, as in PostgreSQL.
             &Type::UNKNOWN => &Type::TEXT,
             // The library calls a number of the catalog by what it numbers; in PostgreSQL's catalog all are oid.
-            &Type::REGCLASS | &Type::REGTYPE | &Type::REGNAMESPACE | &Type::REGPROC | &Type::REGROLE if number => &Type::OID,
+            &Type::REGCLASS | &Type::REGTYPE | &Type::REGNAMESPACE | &Type::REGPROC | &Type::REGROLE if number => {
+                &Type::OID
+            }
             kind => kind,
         };
         let size = type_size(kind);

@@ -213,11 +213,7 @@ impl Session {
     }
 
     /// Starts a statement's query with values for its parameters.
-    pub(crate) async fn start(
-        &mut self,
-        statement: &Prepared,
-        values: &[ScalarValue],
-    ) -> Outcome<Rows> {
+    pub(crate) async fn start(&mut self, statement: &Prepared, values: &[ScalarValue]) -> Outcome<Rows> {
         let (Some(query), Some(planned)) = (statement.command.as_ref().and_then(query_of), &statement.plan) else {
             return Err(Failure::new(code::INTERNAL, "a statement without a query was started as one"));
         };

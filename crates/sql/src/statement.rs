@@ -2,20 +2,18 @@
 
 use datafusion::sql::sqlparser::{
     ast::{
-        CloseCursor, CreateTable, CreateTableOptions, Declare, Expr, FetchDirection, Ident, Insert, ObjectName, ObjectType,
-        Query, Reset, Set, SetExpr, Statement, TableObject, Value,
+        CloseCursor, CreateTable, CreateTableOptions, Declare, Expr, FetchDirection, Ident, Insert, ObjectName,
+        ObjectType, Query, Reset, Set, SetExpr, Statement, TableObject, Value,
     },
     dialect::PostgreSqlDialect,
     parser::Parser,
 };
-use datafusion_postgres::datafusion_pg_catalog::{
-    sql::{
-        PostgresCompatibilityParser,
-        rules::{
-            AliasDuplicatedProjectionRewrite, CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral,
-            RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
-            StripCallableQualifier, StripCollate,
-        },
+use datafusion_postgres::datafusion_pg_catalog::sql::{
+    PostgresCompatibilityParser,
+    rules::{
+        AliasDuplicatedProjectionRewrite, CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral,
+        RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
+        StripCallableQualifier, StripCollate,
     },
 };
 
@@ -42,9 +40,16 @@ pub(crate) struct Select {
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
     Select(Select),
-    Declare { name: String, hold: bool, query: Select },
+    Declare {
+        name: String,
+        hold: bool,
+        query: Select,
+    },
     /// Rows of a cursor; `None`: all that are left.
-    Fetch { name: String, count: Option<usize> },
+    Fetch {
+        name: String,
+        count: Option<usize>,
+    },
     /// `None`: all.
     Close(Option<String>),
     Begin,
@@ -54,7 +59,11 @@ pub(crate) enum Command {
     Release(String),
     RollbackTo(String),
     /// `None`: to the default.
-    Set { name: String, value: Option<String>, local: bool },
+    Set {
+        name: String,
+        value: Option<String>,
+        local: bool,
+    },
     /// Modes of a transaction. All are as good as what there is.
     SetTransaction,
     /// `None`: all.
@@ -65,9 +74,18 @@ pub(crate) enum Command {
     DiscardAll,
     /// A prepared statement; `None`: all.
     Deallocate(Option<String>),
-    CreateTemporary { table: Box<CreateTable>, query: Option<Select> },
-    InsertTemporary { insert: Box<Insert>, query: Select },
-    DropTemporary { names: Vec<ObjectName>, if_exists: bool },
+    CreateTemporary {
+        table: Box<CreateTable>,
+        query: Option<Select>,
+    },
+    InsertTemporary {
+        insert: Box<Insert>,
+        query: Select,
+    },
+    DropTemporary {
+        names: Vec<ObjectName>,
+        if_exists: bool,
+    },
 }
 
 /// Reads statements.
@@ -114,9 +132,9 @@ impl Reader {
                 return self.as_catalog(text);
             }
         }
-        let rewritten = statements.into_iter().map(|statement| {
-            self.rules.iter().fold(statement, |statement, rule| rule.rewrite(statement))
-        });
+        let rewritten = statements
+            .into_iter()
+            .map(|statement| self.rules.iter().fold(statement, |statement, rule| rule.rewrite(statement)));
         rewritten.map(command).collect()
     }
 
@@ -219,7 +237,9 @@ fn setting(set: Set) -> Outcome<Command> {
             (dotted(&variable), values, scope == Some(ContextModifier::Local))
         }
         Set::SetTimeZone { local, value } => ("TimeZone".to_owned(), vec![value], local),
-        Set::SetNames { charset_name, .. } => ("client_encoding".to_owned(), vec![Expr::Identifier(charset_name)], false),
+        Set::SetNames { charset_name, .. } => {
+            ("client_encoding".to_owned(), vec![Expr::Identifier(charset_name)], false)
+        }
         Set::SetNamesDefault {} => ("client_encoding".to_owned(), Vec::new(), false),
         Set::SetTransaction { snapshot: None, .. } => return Ok(Command::SetTransaction),
         Set::SetTransaction { .. } => return Err(Failure::unsupported("SET TRANSACTION SNAPSHOT")),
@@ -274,9 +294,10 @@ fn count(direction: &FetchDirection) -> Outcome<Option<usize>> {
         _ => return Err(Failure::new("55000", "cursor can only scan forward").hint("FETCH FORWARD n FROM name")),
     };
     match &limit.value {
-        Value::Number(digits, _) => digits.parse().map(Some).map_err(|_| {
-            Failure::new(code::SYNTAX, format!("FETCH takes a number of rows, not {digits}"))
-        }),
+        Value::Number(digits, _) => digits
+            .parse()
+            .map(Some)
+            .map_err(|_| Failure::new(code::SYNTAX, format!("FETCH takes a number of rows, not {digits}"))),
         other => Err(Failure::new(code::SYNTAX, format!("FETCH takes a number of rows, not {other}"))),
     }
 }
@@ -285,7 +306,8 @@ fn create_table(mut table: CreateTable) -> Outcome<Command> {
     if !table.temporary {
         return Err(Failure::read_only("CREATE TABLE"));
     }
-    if table.like.is_some() || table.inherits.is_some() || table.partition_of.is_some() || !table.constraints.is_empty() {
+    if table.like.is_some() || table.inherits.is_some() || table.partition_of.is_some() || !table.constraints.is_empty()
+    {
         return Err(Failure::unsupported("a temporary table with LIKE, INHERITS, PARTITION OF or constraints"));
     }
     if !matches!(table.table_options, CreateTableOptions::None) {
@@ -316,7 +338,8 @@ fn refused(statement: &Statement) -> Failure {
         Statement::Prepare { .. } | Statement::Execute { .. } => Failure::unsupported(format!("{word} in SQL"))
             .hint("Drivers prepare statements by the protocol, which is supported."),
         Statement::ShowTables { .. } | Statement::ShowColumns { .. } | Statement::ShowSchemas { .. } => {
-            Failure::unsupported(format!("this form of {word}")).hint("Ask information_schema.tables or information_schema.columns.")
+            Failure::unsupported(format!("this form of {word}"))
+                .hint("Ask information_schema.tables or information_schema.columns.")
         }
         Statement::LISTEN { .. } | Statement::UNLISTEN { .. } | Statement::NOTIFY { .. } => Failure::unsupported(word),
         Statement::ExplainTable { .. } => Failure::unsupported(format!("{word} of a table")),

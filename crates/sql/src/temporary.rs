@@ -115,7 +115,9 @@ impl Temporary {
             match self.has(&own) {
                 true => found.push(own),
                 false if if_exists => {}
-                false => return Err(undefined_table(&own).hint("Only temporary tables of this session can be dropped.")),
+                false => {
+                    return Err(undefined_table(&own).hint("Only temporary tables of this session can be dropped."));
+                }
             }
         }
         for name in found {
@@ -213,7 +215,8 @@ pub(crate) fn arrange(batch: &RecordBatch, schema: &SchemaRef, order: &[Option<u
 /// Schema of a table made by a query: every column may be null.
 pub(crate) fn schema_of_query(schema: &Schema, create: &CreateTable) -> Outcome<SchemaRef> {
     let renamed = create.columns.iter().map(|column| named(&column.name));
-    let names: Vec<_> = renamed.chain(schema.fields().iter().skip(create.columns.len()).map(|f| f.name().clone())).collect();
+    let names: Vec<_> =
+        renamed.chain(schema.fields().iter().skip(create.columns.len()).map(|f| f.name().clone())).collect();
     if names.len() != schema.fields().len() {
         return Err(Failure::new(code::SYNTAX, "too many column names were specified"));
     }

@@ -367,7 +367,11 @@ mod tests {
         for (name, value, expected) in cases {
             let mut variables = variables();
             let set = variables.set(name, Some(value)).map(|_| variables.get(name).unwrap());
-            assert_eq!(set.as_deref().map_err(|failure| failure.code), expected.as_deref().map_err(|code| *code), "{name}");
+            assert_eq!(
+                set.as_deref().map_err(|failure| failure.code),
+                expected.as_deref().map_err(|code| *code),
+                "{name}"
+            );
         }
     }
 

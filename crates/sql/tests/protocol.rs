@@ -315,13 +315,16 @@ fn after_an_error_messages_are_skipped_until_sync() {
     let bind = message(b'B', b"\0\0\0\0\0\0\0\0");
     let execute = message(b'E', b"\0\0\0\0\0");
     let sync = message(b'S', b"");
-    let all = [message(b'P', b"\0select nothing\0\0\0"), bind.clone(), execute.clone(), query("select 1"), sync.clone()].concat();
+    let all =
+        [message(b'P', b"\0select nothing\0\0\0"), bind.clone(), execute.clone(), query("select 1"), sync.clone()]
+            .concat();
     socket.write_all(&all).unwrap();
     let answers = until_ready(&mut socket);
     assert_eq!(kinds(&answers), "EZ", "{answers:?}");
     assert_eq!(error_of(&answers).unwrap().0, "42703");
 
-    let all = [message(b'P', b"\0select 1\0\0\0"), bind, message(b'D', b"P\0"), execute.clone(), execute, sync].concat();
+    let all =
+        [message(b'P', b"\0select 1\0\0\0"), bind, message(b'D', b"P\0"), execute.clone(), execute, sync].concat();
     socket.write_all(&all).unwrap();
     let answers = until_ready(&mut socket);
     assert_eq!(kinds(&answers), "12TDCCZ", "the second time there is nothing left: {answers:?}");

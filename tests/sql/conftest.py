@@ -53,18 +53,20 @@ def serving(home: Path = HOME, **settings) -> Iterator[Server]:
     """A server over a home, with these settings."""
     command = [os.environ["SQL_TESTS_SERVER"], str(home / "data_lake")]
     command += [f"{name}={value}" for name, value in settings.items()]
-    with open(FOLDER / "server.log", "ab") as log:
+    with open(FOLDER / f"server-{os.getpid()}.log", "w+b") as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        said = process.stdout.readline()
+        if not said.startswith("listening on "):
+            process.wait(timeout=20)
+            log.seek(0)
+            raise RuntimeError(f"the server did not start: {log.read().decode()}")
         try:
-            said = process.stdout.readline()
-            if not said.startswith("listening on "):
-                raise RuntimeError(f"the server did not start: {said!r}; see {log.name}")
             yield Server(process, int(said.rsplit(":", 1)[1]))
             assert process.poll() is None, f"the server died: {process.returncode}; see {log.name}"
         finally:
             process.stdin.close()
             try:
-                assert process.wait(timeout=20) == 0, f"exit status {process.returncode}"
+                assert process.wait(timeout=20) == 0, f"exit status {process.returncode}; see {log.name}"
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

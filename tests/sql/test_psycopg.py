@@ -202,6 +202,8 @@ ERRORS = [
     ("select 'x'::int", "22P02"),
     ("select cast(video_id as int) from gold.viewer_retention", "22P02"),
     ("select 99999999999999999999 :: bigint", "22003"),
+    ("select count(*) from gold.viewer_retention where video_id ~ '('", "2201B"),
+    ("select repeat('x', 2000000000)", "53200"),
     ("show nothing", "42704"),
     ("set nothing = 1", "42704"),
     ("set statement_timeout = 'soon'", "22023"),

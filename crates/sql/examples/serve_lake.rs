@@ -4,13 +4,23 @@
 //! `max_connections`, `login_timeout_ms`, `write_timeout_ms`, `idle_in_transaction_ms`. It prints the address that it
 //! listens on, and serves until its standard input is closed.
 
-use std::{error::Error, io::Read, path::PathBuf, time::Duration};
+use std::{error::Error, io::Read, path::PathBuf, process::ExitCode, time::Duration};
 
 use streamreel_lake::Lake;
 use streamreel_sql::{Server, Settings, Tls, User};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let lake = args.next().ok_or("usage: serve_lake LAKE [setting=value ...]")?;
     let settings = settings(args)?;

@@ -1,11 +1,11 @@
 //! Bytes of a logged-in client to messages, and back.
 //!
-//! The wire library decodes what a message says, but trusts its counts and lengths. So a message is cut out by its own
-//! length first, and that is bounded; what reads beyond it breaks the connection and nothing else.
+//! The wire library decodes what a message says, but trusts its counts and lengths, and panics when they are wrong. So a message
+//! is cut out by its own length first, which is bounded, and must be of the form that its type has.
 
-use std::{io, panic::AssertUnwindSafe};
+use std::io;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use datafusion_postgres::pgwire::messages::{DecodeContext, PgWireBackendMessage, PgWireFrontendMessage};
 use tokio_util::codec::{Decoder, Encoder};
 
@@ -65,19 +65,63 @@ impl Decoder for Codec {
 /// Decodes exactly one message.
 fn decode(message: &mut BytesMut) -> Result<PgWireFrontendMessage, Broken> {
     let kind = char::from(message[0]);
+    let broken = |what: String| Broken::Protocol(format!("invalid message of type {kind}: {what}"));
     if kind == 'F' {
         return Err(Broken::Protocol("function calls are not supported".to_owned()));
+    }
+    if !is_well_formed(message[0], &message[5..]) {
+        return Err(broken("its length and its contents disagree".to_owned()));
     }
     let mut context = DecodeContext::default();
     context.awaiting_frontend_ssl = false;
     context.awaiting_frontend_startup = false;
-    // The library reads without looking how much is left, and panics beyond the end.
-    let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| PgWireFrontendMessage::decode(message, &context)));
-    match decoded {
-        Ok(Ok(Some(decoded))) if !message.has_remaining() => Ok(decoded),
-        Ok(Err(error)) => Err(Broken::Protocol(format!("invalid message of type {kind}: {error}"))),
-        _ => Err(Broken::Protocol(format!("invalid message of type {kind}: its length and its contents disagree"))),
+    match PgWireFrontendMessage::decode(message, &context) {
+        Ok(Some(decoded)) => Ok(decoded),
+        Ok(None) => Err(broken("it is not whole".to_owned())),
+        Err(error) => Err(broken(error.to_string())),
     }
+}
+
+/// Whether a message's body has the form of its type, from its first byte to its last.
+fn is_well_formed(kind: u8, body: &[u8]) -> bool {
+    type Skip = fn(&[u8]) -> Option<&[u8]>;
+    let parts: &[Skip] = match kind {
+        b'Q' | b'f' => &[text],
+        b'P' => &[text, text, |rest| counted(rest, 4)],
+        b'B' => &[text, text, |rest| counted(rest, 2), values, |rest| counted(rest, 2)],
+        b'D' | b'C' => &[|rest| rest.get(1..), text],
+        b'E' => &[text, |rest| rest.get(4..)],
+        b'H' | b'S' | b'X' | b'c' => &[],
+        // What a login or a copy sends is its own affair.
+        _ => return true,
+    };
+    let rest = parts.iter().try_fold(body, |rest, part| part(rest));
+    rest.is_some_and(<[u8]>::is_empty)
+}
+
+/// What follows a text and the 0 at its end.
+fn text(bytes: &[u8]) -> Option<&[u8]> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    bytes.get(end + 1..)
+}
+
+/// What follows a number and as many things of this size.
+fn counted(bytes: &[u8], size: usize) -> Option<&[u8]> {
+    let (count, rest) = bytes.split_first_chunk::<2>()?;
+    rest.get(usize::from(u16::from_be_bytes(*count)) * size..)
+}
+
+/// What follows a number and as many values, each after its length; -1 is NULL.
+fn values(bytes: &[u8]) -> Option<&[u8]> {
+    let (count, mut rest) = bytes.split_first_chunk::<2>()?;
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (length, value) = rest.split_first_chunk::<4>()?;
+        rest = match i32::from_be_bytes(*length) {
+            -1 => value,
+            length => value.get(usize::try_from(length).ok()?..)?,
+        };
+    }
+    Some(rest)
 }
 
 impl Encoder<PgWireBackendMessage> for Codec {

@@ -1,6 +1,6 @@
 //! One client, from its first byte to its last.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use datafusion_postgres::pgwire::{
     api::ClientInfo,
@@ -8,6 +8,7 @@ use datafusion_postgres::pgwire::{
     messages::{PgWireBackendMessage, PgWireFrontendMessage},
 };
 use futures::SinkExt;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -25,6 +26,9 @@ use crate::{
     snapshot::CATALOG,
     wire::Wire,
 };
+
+/// A session that is silent for this long is asked whether it is still there; the places of those that vanished are given on.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Serves a client until it leaves, breaks a rule, or the server stops.
 pub(crate) async fn serve(
@@ -83,6 +87,7 @@ async fn enter(
     places: &Arc<Semaphore>,
 ) -> Result<Option<(Wire, Session, OwnedSemaphorePermit)>, Broken> {
     socket.set_nodelay(true)?;
+    SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6))?;
     let (stream, startup, secure) = match opening::open(socket, door.tls.as_ref()).await? {
         Opening::Session { stream, startup, secure } => (stream, startup, secure),
         Opening::Cancel(request) => {
@@ -100,6 +105,10 @@ async fn enter(
             Failure::fatal(code::INVALID_AUTHORIZATION, "no PostgreSQL user name specified in startup packet");
         return part(&mut wire, refused).await.map(|()| None);
     }
+    if let Some(name) = database.filter(|name| ![CATALOG, "postgres", user.as_str()].contains(&name.as_str())) {
+        let refused = Failure::fatal(code::NO_DATABASE, format!("database \"{name}\" does not exist"));
+        return part(&mut wire, refused.hint(format!("There is one database: {CATALOG}"))).await.map(|()| None);
+    }
     let Some(place) = Arc::clone(places).try_acquire_owned().ok() else {
         let refused = Failure::fatal(code::TOO_MANY_CONNECTIONS, "sorry, too many clients already");
         tracing::warn!(%peer, "SQL client refused: too many sessions");
@@ -112,10 +121,6 @@ async fn enter(
             return part(&mut wire, refused).await.map(|()| None);
         }
     };
-    if let Some(name) = database.filter(|name| ![CATALOG, "postgres", user.as_str()].contains(&name.as_str())) {
-        let refused = Failure::fatal(code::NO_DATABASE, format!("database \"{name}\" does not exist"));
-        return part(&mut wire, refused.hint(format!("There is one database: {CATALOG}"))).await.map(|()| None);
-    }
     let (pid, _) = wire.pid_and_secret_key();
     match Session::new(Arc::clone(shared), variables, pid) {
         Ok(session) => Ok(Some((wire, session, place))),

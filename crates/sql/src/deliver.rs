@@ -113,6 +113,11 @@ pub(crate) async fn aside(wire: &mut Wire, session: &Session, aside: Aside) -> R
 
 /// A failure.
 pub(crate) async fn failure(wire: &mut Wire, failure: Failure) -> Result<(), Broken> {
+    let Failure { code, message, .. } = &failure;
+    match *code {
+        code::INTERNAL | code::IO => tracing::warn!(code, message, "SQL statement failed"),
+        code => tracing::debug!(code, message, "SQL statement failed"),
+    }
     wire.put(PgWireBackendMessage::ErrorResponse(ErrorInfo::from(failure).into())).await
 }
 

@@ -1,4 +1,7 @@
 //! The query engine: on threads of its own, with a bound on memory, and nothing of a query left when nobody waits for it.
+//!
+//! Sessions have threads of their own, too, beside those of queries: they answer while queries compute. Both have large stacks,
+//! for statements and plans are trees that are walked, copied and freed by recursion.
 
 use std::{
     future::Future,
@@ -29,6 +32,7 @@ use tokio::{
 };
 
 use crate::{
+    amplify,
     error::{Error, Result},
     failure::{Failure, Outcome, code},
     functions,
@@ -38,13 +42,43 @@ use crate::{
     yields,
 };
 
-/// Stack of a query's thread, in bytes: plans are walked by recursion.
+/// Stack of a thread, in bytes. It costs no memory before it is used.
 const STACK: usize = 64 << 20;
+/// Threads that sessions are served on.
+const SESSION_THREADS: usize = 2;
+
+/// Threads that end without anybody waiting for them.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn new(name: &str, count: usize) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(count)
+            .thread_name(name)
+            .thread_stack_size(STACK)
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|source| Error::Start { operation: "start threads", source })?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.0.as_ref().expect("it is only taken when this is dropped").spawn(work)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
 
 /// Runs queries.
 pub(crate) struct Engine {
-    /// Taken when the engine is dropped.
-    runtime: Option<Runtime>,
+    queries: Threads,
+    sessions: Threads,
     base: SessionState,
     environment: Arc<RuntimeEnv>,
     memory: Arc<Shared>,
@@ -56,15 +90,14 @@ impl Engine {
     pub(crate) fn new(lake: &Lake, session: &SessionContext, settings: &Settings) -> Result<Self> {
         let environment = environment(lake, session, settings)?;
         let base = base(session, &environment)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(settings.query_threads())
-            .thread_name("sql-query")
-            .thread_stack_size(STACK)
-            .enable_all()
-            .build()
-            .map_err(|source| Error::Start { operation: "start threads for queries", source })?;
-        let memory = Shared::new(settings.memory_bytes);
-        Ok(Self { runtime: Some(runtime), base, environment, memory, query_memory: settings.query_memory_bytes })
+        Ok(Self {
+            queries: Threads::new("sql-query", settings.query_threads())?,
+            sessions: Threads::new("sql-session", SESSION_THREADS)?,
+            base,
+            environment,
+            memory: Shared::new(settings.memory_bytes),
+            query_memory: settings.query_memory_bytes,
+        })
     }
 
     /// The state that sessions start from: functions, types and rules, without tables.
@@ -77,7 +110,7 @@ impl Engine {
         &self,
         work: impl Future<Output = Outcome<T>> + Send + 'static,
     ) -> Outcome<T> {
-        let task = self.spawn(work);
+        let task = self.queries.spawn(work);
         let _guard = Aborts(task.abort_handle());
         task.await.unwrap_or_else(|error| Err(lost(&error.to_string())))
     }
@@ -89,7 +122,7 @@ impl Engine {
         let pool = self.memory.query(self.query_memory);
         let environment = Arc::new(RuntimeEnv { memory_pool: pool, ..RuntimeEnv::clone(&self.environment) });
         let stopped = Arc::clone(&stop);
-        let task = self.spawn(async move {
+        let task = self.queries.spawn(async move {
             let last = match execute(state, plan, environment, stopped, &sender).await {
                 Ok(()) => Ok(None),
                 Err(failure) => Err(failure),
@@ -100,16 +133,9 @@ impl Engine {
         Running { batches, stop, _task: Aborts(task.abort_handle()) }
     }
 
-    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        self.runtime.as_ref().expect("the runtime is only taken when the engine is dropped").spawn(work)
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+    /// Serves on the threads of sessions.
+    pub(crate) fn serve(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.sessions.spawn(work)
     }
 }
 
@@ -197,6 +223,7 @@ fn base(session: &SessionContext, environment: &Arc<RuntimeEnv>) -> Result<Sessi
         .with_physical_optimizer_rule(Arc::new(yields::JoinsYield))
         .build();
     functions::register(&mut state, functions::of_server()).map_err(Error::Engine)?;
+    amplify::measure(&mut state).map_err(Error::Engine)?;
     state.register_expr_planner(Arc::new(functions::TextAsBoolean)).map_err(Error::Engine)?;
     Ok(state)
 }

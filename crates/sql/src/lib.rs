@@ -6,15 +6,17 @@
 //!
 //! The parts, from the socket inwards:
 //!
-//! * `server`, `opening`, `wire`, `codec`, `auth`: sockets, TLS, passwords, messages and their limits.
-//! * `connection`, `simple`, `extended`, `deliver`: the two protocols, statement by statement, and rows on their way out.
+//! * `server`, `opening`, `auth`, `users`, `wire`, `codec`: sockets, TLS, passwords, messages and their limits.
+//! * `connection`, `simple`, `extended`, `deliver`: the two protocols, statement by statement, and answers on their way out;
+//!   `failure`, `translate`: those that say no.
 //! * `session`, `commands`, `transaction`, `variables`, `temporary`: what a client has on this side, and what changes it.
-//! * `bounds`, `statement`, `adapt`, `columns`, `prepare`: text to something that may run, refused before it can do harm.
-//! * `engine`, `memory`, `yields`, `rows`, `interrupt`: queries on a runtime of their own, with a deadline, a bound on memory and
+//! * `bounds`, `parts`, `statement`, `adapt`, `columns`, `prepare`: text to something that may run, refused before it can do harm.
+//! * `engine`, `memory`, `amplify`, `yields`, `rows`, `interrupt`: queries on a runtime of their own, with a deadline, a bound on memory and
 //!   a way to stop them.
 //! * `snapshot`, `catalog`, `listing`, `information`, `functions`: the tables and what clients ask about them.
 
 mod adapt;
+mod amplify;
 mod auth;
 mod bounds;
 mod catalog;
@@ -33,6 +35,7 @@ mod interrupt;
 mod listing;
 mod memory;
 mod opening;
+mod parts;
 mod prepare;
 mod rows;
 mod server;
@@ -43,6 +46,8 @@ mod snapshot;
 mod statement;
 mod temporary;
 mod transaction;
+mod translate;
+mod users;
 mod variables;
 mod wire;
 mod yields;

@@ -2,10 +2,11 @@
 //!
 //! Nothing is read beyond the message at hand, so bytes that came before encryption can't pass for encrypted ones.
 
-use std::{io, panic::AssertUnwindSafe};
+use std::io;
 
 use bytes::BytesMut;
 use datafusion_postgres::pgwire::{
+    error::PgWireError,
     messages::{DecodeContext, Message, cancel::CancelRequest, startup::Startup},
     tokio::{TlsAcceptor, server::MaybeTls},
 };
@@ -103,19 +104,13 @@ async fn packet(stream: &mut (impl AsyncReadExt + Unpin)) -> Result<Option<(u32,
 fn wanted(code: u32, mut packet: BytesMut, stream: MaybeTls, secure: bool) -> Result<Opening, Broken> {
     let mut context = DecodeContext::default();
     context.awaiting_frontend_ssl = false;
-    // The library reads without looking how much is left, and panics beyond the end.
-    let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| match code {
-        CANCEL_REQUEST => Ok(CancelRequest::decode(&mut packet, &context)?.map(Opening::Cancel)),
+    let invalid = |error: PgWireError| Broken::Protocol(format!("invalid start-up message: {error}"));
+    let opening = match code {
+        CANCEL_REQUEST => CancelRequest::decode(&mut packet, &context).map_err(invalid)?.map(Opening::Cancel),
         _ => {
-            let startup = Startup::decode(&mut packet, &context)?;
-            Ok(startup.map(|startup| Opening::Session { stream, startup, secure }))
+            let startup = Startup::decode(&mut packet, &context).map_err(invalid)?;
+            startup.map(|startup| Opening::Session { stream, startup, secure })
         }
-    }));
-    match decoded {
-        Ok(Ok(Some(opening))) => Ok(opening),
-        Ok(Ok(None)) | Err(_) => Err(Broken::Protocol("invalid start-up message".to_owned())),
-        Ok(Err::<_, datafusion_postgres::pgwire::error::PgWireError>(error)) => {
-            Err(Broken::Protocol(format!("invalid start-up message: {error}")))
-        }
-    }
+    };
+    opening.ok_or_else(|| Broken::Protocol("invalid start-up message".to_owned()))
 }

@@ -33,7 +33,7 @@ const BREATHER: Duration = Duration::from_millis(100);
 
 /// A SQL endpoint that listens.
 pub struct Server {
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     addr: SocketAddr,
     door: Arc<Door>,
     shared: Arc<Shared>,
@@ -60,6 +60,8 @@ impl Server {
         let listen = |source| Error::Listen { addr: settings.addr, source };
         let listener = TcpListener::bind(settings.addr).await.map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
+        // Clients are served on other threads than the caller's.
+        let listener = listener.into_std().map_err(listen)?;
         let shared = Shared { settings, engine, snapshots, system: Arc::new(system), reader: Reader::new() };
         Ok(Self { listener, addr, door: Arc::new(door), shared: Arc::new(shared) })
     }
@@ -82,40 +84,57 @@ impl Server {
     /// Serves clients until `shutdown` is done. Then queries are stopped and clients told.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, door, shared, .. } = self;
-        let most = shared.settings.max_connections;
-        let places = Arc::new(Semaphore::new(most));
         let stop = CancellationToken::new();
-        let mut clients = JoinSet::new();
-        let mut shutdown = std::pin::pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                () = &mut shutdown => break,
-                Some(_) = clients.join_next() => continue,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((socket, peer)) if clients.len() < most + DOORSTEP => {
-                    let (door, shared) = (Arc::clone(&door), Arc::clone(&shared));
-                    let served = connection::serve(socket, peer, door, shared, Arc::clone(&places), stop.clone());
-                    clients.spawn(std::panic::AssertUnwindSafe(served).catch_unwind().map(move |served| {
-                        if served.is_err() {
-                            tracing::error!(%peer, "a SQL connection panicked");
-                        }
-                    }));
-                }
-                Ok((socket, peer)) => refuse(socket, peer),
-                Err(error) => {
-                    tracing::warn!(%error, "can't take a SQL connection");
-                    tokio::time::sleep(BREATHER).await;
-                }
+        // Dropped while it serves, it stops, too.
+        let stop_at_the_end = stop.clone().drop_guard();
+        let mut serving = shared.engine.serve(serve(listener, door, Arc::clone(&shared), stop));
+        tokio::select! {
+            () = shutdown => {}
+            _ = &mut serving => return,
+        }
+        drop(stop_at_the_end);
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the SQL endpoint failed");
+        }
+    }
+}
+
+/// Takes clients in until it is to stop.
+async fn serve(listener: std::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>, stop: CancellationToken) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "the SQL endpoint can't listen"),
+    };
+    let most = shared.settings.max_connections;
+    let places = Arc::new(Semaphore::new(most));
+    let mut clients = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = clients.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) if clients.len() < most + DOORSTEP => {
+                let (door, shared) = (Arc::clone(&door), Arc::clone(&shared));
+                let served = connection::serve(socket, peer, door, shared, Arc::clone(&places), stop.clone());
+                clients.spawn(std::panic::AssertUnwindSafe(served).catch_unwind().map(move |served| {
+                    if served.is_err() {
+                        tracing::error!(%peer, "a SQL connection panicked");
+                    }
+                }));
+            }
+            Ok((socket, peer)) => refuse(socket, peer),
+            Err(error) => {
+                tracing::warn!(%error, "can't take a SQL connection");
+                tokio::time::sleep(BREATHER).await;
             }
         }
-        drop(listener);
-        stop.cancel();
-        let all_left = async { while clients.join_next().await.is_some() {} };
-        if tokio::time::timeout(FAREWELL, all_left).await.is_err() {
-            tracing::warn!(clients = clients.len(), "SQL clients did not leave in time");
-        }
+    }
+    drop(listener);
+    let all_left = async { while clients.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, all_left).await.is_err() {
+        tracing::warn!(clients = clients.len(), "SQL clients did not leave in time");
     }
 }
 

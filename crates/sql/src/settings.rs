@@ -56,7 +56,7 @@ pub struct Settings {
     pub write_timeout: Duration,
     /// A session that is idle for this long inside a transaction is ended. `None`: no limit.
     pub idle_in_transaction_timeout: Option<Duration>,
-    /// Threads that queries run on; `None`: the number of cores.
+    /// Threads that queries compute on; `None`: the number of cores.
     pub threads: Option<usize>,
 }
 
@@ -80,9 +80,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Threads that queries run on.
+    /// Threads that queries run on. Planning a query can't be interrupted: while some plan, there are others that go on.
     pub(crate) fn query_threads(&self) -> usize {
+        /// Beyond those that can compute at once.
+        const SPARE: usize = 2;
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        self.threads.unwrap_or_else(cores).max(1)
+        self.threads.unwrap_or_else(cores).max(1) + SPARE
     }
 }

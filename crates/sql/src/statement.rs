@@ -1,24 +1,19 @@
 //! Text to statements: what each asks for, and which are refused because they would write.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::{
     ast::{
         CloseCursor, CreateTable, CreateTableOptions, Declare, Expr, FetchDirection, Ident, Insert, ObjectName,
-        ObjectType, Query, Reset, Set, SetExpr, Statement, TableObject, Value, visit_relations,
+        ObjectType, Query, Reset, Set, SetExpr, Statement, TableObject, Value,
     },
     dialect::PostgreSqlDialect,
     parser::Parser,
 };
-use datafusion_postgres::datafusion_pg_catalog::{
-    pg_catalog::PG_CATALOG_TABLES,
-    sql::{
-        PostgresCompatibilityParser,
-        rules::{
-            AliasDuplicatedProjectionRewrite, CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral,
-            RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
-            StripCallableQualifier, StripCollate,
-        },
+use datafusion_postgres::datafusion_pg_catalog::sql::{
+    PostgresCompatibilityParser,
+    rules::{
+        AliasDuplicatedProjectionRewrite, CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral,
+        RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
+        StripCallableQualifier, StripCollate,
     },
 };
 
@@ -26,12 +21,11 @@ use crate::{
     adapt::adapt,
     bounds, columns,
     failure::{Failure, Outcome, code},
+    parts,
 };
 
 /// Expressions within one another that the parser takes.
 const DEEPEST: usize = 128;
-/// Tables that a statement may name.
-const MOST_TABLES: usize = 64;
 
 /// A query, as the engine takes it.
 #[derive(Debug, Clone)]
@@ -134,7 +128,7 @@ impl Reader {
             Err(error) => return self.as_catalog(text).map_err(|_| Failure::from(error)),
         };
         for statement in &statements {
-            if reads_catalog(statement)? {
+            if parts::weigh(statement)?.system {
                 return self.as_catalog(text);
             }
         }
@@ -147,31 +141,11 @@ impl Reader {
     fn as_catalog(&self, text: &str) -> Outcome<Vec<Command>> {
         let mut statements = self.catalog.parse(text)?;
         for statement in &mut statements {
-            reads_catalog(statement)?;
+            parts::weigh(statement)?;
             adapt(statement);
         }
         statements.into_iter().map(command).collect()
     }
-}
-
-/// Whether a statement names a table of the system.
-fn reads_catalog(statement: &Statement) -> Outcome<bool> {
-    let (mut system, mut tables) = (false, 0);
-    let _: ControlFlow<()> = visit_relations(statement, |name| {
-        tables += 1;
-        let parts: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).map(|ident| &ident.value).collect();
-        system |= match parts.as_slice() {
-            [.., schema, _] => schema.as_str() == "pg_catalog" || schema.as_str() == "information_schema",
-            [table] => PG_CATALOG_TABLES.contains(&table.as_str()) || table.starts_with("pg_get_"),
-            [] => false,
-        };
-        ControlFlow::Continue(())
-    });
-    if tables > MOST_TABLES {
-        let what = format!("the statement names {tables} tables; at most {MOST_TABLES} are taken");
-        return Err(Failure::new(code::STATEMENT_TOO_COMPLEX, what));
-    }
-    Ok(system)
 }
 
 /// What a statement asks for.

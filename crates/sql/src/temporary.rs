@@ -75,7 +75,7 @@ impl Temporary {
         }
         if schema.fields().len() > MOST_COLUMNS {
             let what = format!("a table may have {MOST_COLUMNS} columns");
-            return Err(Failure::new("54011", what));
+            return Err(Failure::new(code::TOO_MANY_COLUMNS, what));
         }
         self.tables.insert(name, Table { schema, batches: Vec::new(), bytes: 0 });
         self.changes += 1;

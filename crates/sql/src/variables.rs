@@ -6,10 +6,11 @@ use datafusion_postgres::pgwire::types::format::FormatOptions;
 
 use crate::failure::{Failure, Outcome, code};
 
-/// Version of PostgreSQL that clients are told, so that they send what that version understands.
-pub(crate) const SERVER_VERSION: &str = "16.6";
+/// Version of PostgreSQL that clients are told, so that they send what that version understands. psql warns of a server that is
+/// newer than itself, so it is one that all psql still in use know.
+pub(crate) const SERVER_VERSION: &str = "15.12";
 /// The same as a number.
-const SERVER_VERSION_NUMBER: &str = "160006";
+const SERVER_VERSION_NUMBER: &str = "150012";
 /// Longest value that is kept, in bytes.
 const LONGEST_VALUE: usize = 1024;
 /// Most settings of the client's own (`name.setting`) that are kept.

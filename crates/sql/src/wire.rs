@@ -23,8 +23,8 @@ use crate::codec::{Broken, Codec};
 
 /// Bytes that wait before they are written.
 const WRITE_AT: usize = 64 << 10;
-/// Messages that are taken from a client while its query runs.
-const READ_AHEAD: usize = 64;
+/// Messages that are taken from a client while its query runs, to see whether it is still there.
+const READ_AHEAD: usize = 4;
 
 /// A client's connection after its start-up message.
 pub(crate) struct Wire {

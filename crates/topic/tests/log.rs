@@ -134,7 +134,7 @@ fn an_older_producer_is_fenced() {
     older.send(TOPIC, 0, numbered(5..10)).unwrap();
     let mut newer = EmbeddedLog::open(folder.path()).unwrap().producer("p").unwrap();
     let error = older.commit().unwrap_err();
-    assert!(matches!(error, Error::Fenced { epoch: 1, current: 2, .. }), "{error}");
+    assert!(matches!(error, Error::Fenced { epochs: Some((1, 2)), .. }), "{error}");
     older.abort().unwrap();
     send(&mut *newer, 0, 5..6);
     send(&mut *unrelated, 0, 6..7);

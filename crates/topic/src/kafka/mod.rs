@@ -32,6 +32,8 @@ use version::Versions;
 
 /// How long the first answer of a broker is waited for, if not less is allowed at all.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// About so much is read at a time to look for a record.
+const LOOK_BYTES: usize = 1 << 20;
 /// A topic that was just made is known to all brokers after a moment.
 const SPREADING: Duration = Duration::from_millis(20);
 
@@ -154,10 +156,18 @@ impl Log for KafkaLog {
             let at = Offset::Offset(timestamp_ms.max(0));
             self.shared.asker.offsets(&[(&topic.name, partition)], at, limit)
         })?;
-        match found.first().copied().flatten() {
-            Some(offset) => Ok(offset),
-            None => Ok(self.shared.range(&topic, partition)?.end),
+        let end = self.shared.range(&topic, partition)?.end;
+        let mut at = found.first().copied().flatten().unwrap_or(end);
+        // That may be a transaction marker, whose time is that of its commit. All records before it are older.
+        while at < end {
+            let fetched = self.shared.fetch(&topic, partition, at, LOOK_BYTES)?;
+            let found = fetched.records.timestamps_ms().iter().position(|timestamp| *timestamp >= timestamp_ms);
+            if let Some(i) = found {
+                return Ok(fetched.offset(i));
+            }
+            at = fetched.next_offset;
         }
+        Ok(end)
     }
 
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {

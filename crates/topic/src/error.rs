@@ -143,7 +143,7 @@ pub enum Error {
         next: i64,
     },
     /// A newer producer has taken the transactional id.
-    #[error("producer {transactional_id:?}{} was replaced by a newer one{}: nothing was stored; stop this one", epochs.map_or_else(String::new, |(own, _)| format!(" (epoch {own})")), epochs.map_or_else(String::new, |(_, current)| format!(" (epoch {current})")))]
+    #[error("producer {transactional_id:?}{} was replaced by a newer one{}: nothing was stored; stop this one", epochs.map_or_else(String::new, |(own, _)| format!(" (epoch {own})")), epochs.map_or_else(|| ", or its transaction was open for so long that the brokers gave it up".to_owned(), |(_, current)| format!(" (epoch {current})")))]
     Fenced {
         /// The id that both share.
         transactional_id: String,

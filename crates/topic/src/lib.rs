@@ -18,6 +18,6 @@ mod records;
 pub use embedded::EmbeddedLog;
 pub use error::{Error, Result};
 pub use kafka::{KafkaLog, KafkaSettings};
-pub use log::{Fetched, Log, Offsets, PartitionInfo, Producer, Removed, Retention, TopicInfo};
+pub use log::{Counted, Fetched, Log, Offsets, PartitionInfo, Producer, Removed, Retention, TopicInfo};
 pub use partitioner::{murmur2, partition_for};
 pub use records::{Headers, Records, RecordsBuilder};

@@ -60,12 +60,28 @@ pub trait Log: Send + Sync {
         }
     }
 
+    /// How many committed records a partition has below an offset. Where offsets have gaps, those that are kept are
+    /// counted by reading them.
+    fn count(&self, topic: &str, partition: u32, below: i64) -> Result<Counted> {
+        let _ = (topic, partition);
+        Ok(Counted { from: 0, records: below })
+    }
+
     /// Removes what `retention` lets go from each partition of a topic. Offsets stay as they are; reading below the
     /// first one kept is [`Error::OffsetGone`](crate::Error::OffsetGone) from then on. A log that can't, removes nothing.
     fn retain(&self, topic: &str, retention: &Retention) -> Result<Removed> {
         let _ = (topic, retention);
         Ok(Removed::default())
     }
+}
+
+/// Records of a partition below an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// The offset from which on they are counted: 0, or the first offset that is kept.
+    pub from: i64,
+    /// How many there are.
+    pub records: i64,
 }
 
 /// What may go. Records at the front of a partition go when they are too old or the partition is too large.

@@ -142,7 +142,7 @@ fn a_topic_that_is_made_anew_has_another_identity() {
 }
 
 #[test]
-fn a_transaction_is_sent_again_when_the_broker_gave_it_up() {
+fn a_transaction_that_the_broker_gave_up_is_not_stored() {
     let place = Place::new(Kafka::new());
     let mut quick = settings(&broker());
     // So short that the pause below is longer.
@@ -157,10 +157,21 @@ fn a_transaction_is_sent_again_when_the_broker_gave_it_up() {
     producer.send(&place.topic, 0, builder.finish()).unwrap();
     // Brokers look every 10 s for what is overdue.
     std::thread::sleep(Duration::from_secs(13));
-    let r = producer.commit();
-    eprintln!("{r:?}");
-    let fetched = log.fetch(&place.topic, 0, 0, ALL).unwrap();
-    assert!(!fetched.records.is_empty());
+    let error = producer.commit().unwrap_err();
+    assert!(matches!(error, Error::Fenced { .. }), "{error}");
+    let mut producer = log.producer(&place.gear.name("p")).unwrap();
+    builder.push(5, None, b"three", &[]);
+    producer.send(&place.topic, 0, builder.finish()).unwrap();
+    producer.commit().unwrap();
+    let mut values = Vec::new();
+    let (mut at, end) = (0, log.range(&place.topic, 0).unwrap().end);
+    while at < end {
+        let fetched = log.fetch(&place.topic, 0, at, ALL).unwrap();
+        values.extend((0..fetched.records.len()).map(|i| fetched.records.value(i).to_vec()));
+        at = fetched.next_offset;
+    }
+    assert_eq!(values, [b"one".to_vec(), b"three".to_vec()]);
+    assert_eq!(log.count(&place.topic, 0, end).unwrap().records, 2);
 }
 
 #[test]

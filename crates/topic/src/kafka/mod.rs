@@ -21,7 +21,7 @@ use rdkafka::Offset;
 use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
-use crate::{Error, Fetched, Log, Offsets, PartitionInfo, Producer, Records, Removed, Result, Retention, TopicInfo};
+use crate::{Counted, Error, Fetched, Log, Offsets, PartitionInfo, Producer, Records, Removed, Result, Retention, TopicInfo};
 use admin::Admin;
 use ask::{Asker, Isolation, Partition};
 use place::Place;
@@ -34,6 +34,8 @@ use version::Versions;
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// About so much is read at a time to look for a record.
 const LOOK_BYTES: usize = 1 << 20;
+/// ... and to count them.
+const COUNT_BYTES: usize = 8 << 20;
 /// A topic that was just made is known to all brokers after a moment.
 const SPREADING: Duration = Duration::from_millis(20);
 
@@ -53,6 +55,8 @@ struct Shared {
     topics: RwLock<HashMap<String, Arc<Topic>>>,
     /// Ranges as last seen: a partition's end only rises.
     ranges: Mutex<HashMap<(String, u32), Range<i64>>>,
+    /// Records counted so far, and up to which offset.
+    counts: Mutex<HashMap<(String, u32), (Counted, i64)>>,
     readers: Readers,
     versions: Mutex<Versions>,
 }
@@ -94,6 +98,7 @@ impl KafkaLog {
                 askers: Mutex::default(),
                 topics: RwLock::default(),
                 ranges: Mutex::default(),
+                counts: Mutex::default(),
                 readers: Readers::default(),
                 versions: Mutex::default(),
             }),
@@ -183,6 +188,12 @@ impl Log for KafkaLog {
 
     fn data_version(&self) -> Result<u64> {
         self.shared.version()
+    }
+
+    fn count(&self, topic: &str, partition: u32, below: i64) -> Result<Counted> {
+        let topic = self.shared.topic(topic)?;
+        topic.check(partition)?;
+        self.shared.count(&topic, partition, below)
     }
 
     fn retain(&self, topic: &str, retention: &Retention) -> Result<Removed> {
@@ -312,6 +323,27 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Counts by reading; what was counted before is remembered, so that only what is new is read again.
+    fn count(&self, topic: &Topic, partition: u32, below: i64) -> Result<Counted> {
+        let key = (topic.name.clone(), partition);
+        let start = self.range(topic, partition)?.start;
+        let known = lock(&self.counts).get(&key).copied();
+        let known = known.filter(|(counted, next)| counted.from == start && *next <= below);
+        let (mut counted, mut next) = known.unwrap_or((Counted { from: start, records: 0 }, start));
+        while next < below {
+            let fetched = self.fetch(topic, partition, next, COUNT_BYTES)?;
+            if fetched.next_offset == next {
+                break;
+            }
+            let offsets = (0..fetched.records.len()).map(|i| fetched.offset(i));
+            let (inside, beyond): (Vec<i64>, Vec<i64>) = offsets.partition(|offset| *offset < below);
+            counted.records += inside.len() as i64;
+            next = if beyond.is_empty() { fetched.next_offset.min(below) } else { below };
+        }
+        lock(&self.counts).insert(key, (counted, next));
+        Ok(counted)
     }
 
     fn note_commit(&self) {

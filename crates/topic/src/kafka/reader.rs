@@ -21,6 +21,8 @@ const MOST_BYTES: usize = 1 << 30;
 const MOST_NAMES: usize = 500;
 /// How long a consumer waits for the next message before it looks at the time.
 const LOOK_UP: Duration = Duration::from_millis(100);
+/// How long the message after one that came is waited for: a little longer than a broker takes to say that there is none.
+const END_WAIT: Duration = Duration::from_millis(40);
 /// A consumer that nobody used for so long is closed.
 const IDLE: Duration = Duration::from_secs(60);
 /// Readers of one partition at different places.
@@ -144,8 +146,8 @@ impl Reader {
         let begun = Instant::now();
         let mut next = self.next;
         while next < end && records.bytes() < most_bytes && records.names() < MOST_NAMES {
-            // What has come is given at once; nothing is waited for.
-            let timeout = if offsets.is_empty() { LOOK_UP } else { Duration::ZERO };
+            // What has come is given soon. But the end is waited for, so that a reader does not stop short of a marker.
+            let timeout = if offsets.is_empty() { LOOK_UP } else { END_WAIT };
             let event = self.queue.next(timeout, |event| match event {
                 Event::Message(message) => {
                     // From before a change of place.

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use crate::{kafka, tidy};
 use crate::tools::{command, program, python, step};
+use crate::{kafka, tidy};
 
 /// Versions that read the lake today; another version is another test.
 const READERS: [&str; 6] =

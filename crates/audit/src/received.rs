@@ -205,7 +205,8 @@ fn topics(log: &dyn Log, names: Names<'_>, landed: &BTreeMap<i32, Landed>, repor
             below => log.count(topic, partition.cast_unsigned(), below).map_err(Error::log("counting records")),
         };
         let processed = count(names.received, cleaned.committed)?;
-        let (clean, dead_letters) = (count(names.clean, cleaned.clean)?, count(names.dead_letters, cleaned.dead_letters)?);
+        let (clean, dead_letters) =
+            (count(names.clean, cleaned.clean)?, count(names.dead_letters, cleaned.dead_letters)?);
         if processed.from + clean.from + dead_letters.from > 0 {
             // Retention has removed records that were counted by nobody: there is nothing to compare with.
             continue;

@@ -57,7 +57,8 @@ impl Home {
         let set = global.set.iter().map(|(k, v)| (format!("--set {k}={v}"), k.clone(), v.clone()));
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let log = global.log.iter().map(|url| (format!("--log {url}"), "log.url".to_owned(), url.clone()));
-        let sources = Sources { file, environment: environment.collect(), flags: set.chain(log).chain(flags).collect() };
+        let sources =
+            Sources { file, environment: environment.collect(), flags: set.chain(log).chain(flags).collect() };
         let from = sources.file.as_ref().map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
         let resolved = config::resolve(&sources)?;
         let printer = Printer::new(global, resolved.settings.serve.log_format);

@@ -80,7 +80,10 @@ fn kills_on_kafka_do_not_show() {
     let mut child = home.start(&process);
     sleep(Duration::from_millis(600));
     broker_script(&["kill", &broker_folder()]);
-    println!("the broker was killed while process {}", if child.try_wait().expect("waited").is_none() { "was at work" } else { "had ended" });
+    println!(
+        "the broker was killed while process {}",
+        if child.try_wait().expect("waited").is_none() { "was at work" } else { "had ended" }
+    );
     let (_, port) = url.rsplit_once(':').expect("a port");
     broker_script(&["start", &broker_folder(), port]);
     let output = child.wait_with_output().expect("it ends");

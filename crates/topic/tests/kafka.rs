@@ -32,11 +32,7 @@ fn broker() -> String {
 }
 
 fn settings(servers: &str) -> KafkaSettings {
-    KafkaSettings {
-        url: format!("kafka://{servers}"),
-        properties: BTreeMap::new(),
-        timeout: Duration::from_secs(30),
-    }
+    KafkaSettings { url: format!("kafka://{servers}"), properties: BTreeMap::new(), timeout: Duration::from_secs(30) }
 }
 
 impl Gear for Kafka {

@@ -38,9 +38,7 @@ impl Admin {
     /// Makes a topic; that it is there already is fine.
     pub(super) fn create(&self, topic: &str, partitions: u32, brokers: usize, limit: Duration) -> KafkaResult<()> {
         match self.create_with(topic, partitions, brokers, true, limit) {
-            Err(KafkaError::AdminOp(Code::InvalidConfig)) => {
-                self.create_with(topic, partitions, brokers, false, limit)
-            }
+            Err(KafkaError::AdminOp(Code::InvalidConfig)) => self.create_with(topic, partitions, brokers, false, limit),
             made => made,
         }
     }
@@ -108,6 +106,9 @@ mod topic_id {
 
     use super::Context;
 
+    /// How the id of no topic begins.
+    const NONE: &str = "AAAAAAAAAAAAAAAAAAAAA";
+
     pub(super) fn of(client: &Client<Context>, topic: &str, limit: Duration) -> KafkaResult<String> {
         let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
         let name = CString::new(topic)?;
@@ -153,7 +154,12 @@ mod topic_id {
                 return Err(KafkaError::AdminOp(rd_kafka_error_code(error).into()));
             }
             let id = rd_kafka_Uuid_base64str(rd_kafka_TopicDescription_topic_id(topic));
-            Ok(CStr::from_ptr(id).to_string_lossy().into_owned())
+            let id = CStr::from_ptr(id).to_string_lossy().into_owned();
+            if id.starts_with(NONE) {
+                // Brokers before 2.8 give topics none.
+                return Err(KafkaError::AdminOp(Code::UnsupportedVersion));
+            }
+            Ok(id)
         }
     }
 }

@@ -21,11 +21,13 @@ use rdkafka::Offset;
 use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
-use crate::{Counted, Error, Fetched, Log, Offsets, PartitionInfo, Producer, Records, Removed, Result, Retention, TopicInfo};
+use crate::{
+    Counted, Error, Fetched, Log, Offsets, PartitionInfo, Producer, Records, Removed, Result, Retention, TopicInfo,
+};
 use admin::Admin;
 use ask::{Asker, Isolation, Partition};
-use place::Place;
 pub use place::KafkaSettings;
+use place::Place;
 use producer::KafkaProducer;
 use reader::{Failure, Readers};
 use version::Versions;
@@ -131,11 +133,8 @@ impl Log for KafkaLog {
         let mut ranges = shared.ranges(&all)?.into_iter();
         let infos = topics.iter().map(|(name, count)| {
             let partitions = ranges.by_ref().take(*count as usize);
-            let info = |range: Range<i64>| PartitionInfo {
-                first_offset: range.start,
-                next_offset: range.end,
-                bytes: None,
-            };
+            let info =
+                |range: Range<i64>| PartitionInfo { first_offset: range.start, next_offset: range.end, bytes: None };
             TopicInfo { name: name.clone(), partitions: partitions.map(info).collect() }
         });
         Ok(infos.collect())
@@ -360,9 +359,9 @@ impl Shared {
             self.topics.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let partitions: Vec<Partition<'_>> = topics.iter().flat_map(|topic| topic.each()).collect();
         // One try: whoever watches asks again soon.
-        let asked = self.place.within(Duration::ZERO, "watch", |_| {
-            self.asker.offsets(&partitions, Offset::End, Duration::from_secs(1))
-        });
+        let asked = self
+            .place
+            .within(Duration::ZERO, "watch", |_| self.asker.offsets(&partitions, Offset::End, Duration::from_secs(1)));
         match asked {
             Ok(ends) => {
                 let names = partitions.iter().map(|(topic, partition)| ((*topic).to_owned(), *partition));
@@ -396,8 +395,7 @@ impl Shared {
         }
         if !firsts.is_empty() {
             let admin = Admin::new(&self.place)?;
-            self.place
-                .patiently("remove old records from", |limit| admin.remove_below(&firsts, limit))?;
+            self.place.patiently("remove old records from", |limit| admin.remove_below(&firsts, limit))?;
             lock(&self.ranges).retain(|(name, _), _| *name != topic.name);
         }
         Ok(removed)

@@ -63,9 +63,12 @@ impl Place {
         let wrong = |detail: String| Error::BadPlace { place: settings.url.clone(), detail };
         let servers = settings.url.strip_prefix(SCHEME).unwrap_or_default().trim_end_matches('/');
         for server in servers.split(',') {
-            let port = server.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+            let port =
+                server.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
             if !matches!(port, Some(Ok(1..))) {
-                return Err(wrong(format!("{server:?} is no HOST:PORT; it is written as kafka://host1:9092,host2:9092")));
+                return Err(wrong(format!(
+                    "{server:?} is no HOST:PORT; it is written as kafka://host1:9092,host2:9092"
+                )));
             }
         }
         if let Some(name) = settings.properties.keys().find(|name| OURS.contains(&name.as_str())) {

@@ -141,7 +141,8 @@ impl KafkaProducer {
             let headers = records.headers(i);
             if headers.len() > 0 {
                 let list = OwnedHeaders::new_with_capacity(headers.len());
-                let insert = |list: OwnedHeaders, (key, value): (&str, _)| list.insert(Header { key, value: Some(value) });
+                let insert =
+                    |list: OwnedHeaders, (key, value): (&str, _)| list.insert(Header { key, value: Some(value) });
                 record = record.headers(headers.fold(list, insert));
             }
             self.enqueue_one(record)?;
@@ -264,7 +265,9 @@ impl KafkaProducer {
             KafkaError::Transaction(of) if of.txn_requires_abort() => Setback::Abort(error),
             KafkaError::Transaction(of) if of.is_retriable() => Setback::Unknown(error),
             // The client has found out by itself that the transaction can't go on.
-            KafkaError::MessageProduction(Code::State | Code::PurgeQueue | Code::PurgeInflight) => Setback::Abort(error),
+            KafkaError::MessageProduction(Code::State | Code::PurgeQueue | Code::PurgeInflight) => {
+                Setback::Abort(error)
+            }
             KafkaError::MessageProduction(Code::Fatal) => Setback::Fatal(error),
             other => match code(other) {
                 Some(Code::QueueFull) => Setback::Abort(error),

@@ -353,10 +353,15 @@ pub fn retention_takes_what_is_old_and_read(place: &Place<impl Gear>) {
         place.send(&mut *producer, 0, i * 10..(i + 1) * 10);
     }
     let range = log.range(topic, 0).unwrap();
-    let second = place.read(0, 0, ALL).iter().flat_map(|f| (0..f.records.len()).map(|i| f.offset(i)).collect::<Vec<_>>()).nth(10);
+    let second = place
+        .read(0, 0, ALL)
+        .iter()
+        .flat_map(|f| (0..f.records.len()).map(|i| f.offset(i)).collect::<Vec<_>>())
+        .nth(10);
     let second = second.unwrap();
     // Record i has the timestamp 1000 + i.
-    let retention = Retention { before_ms: Some(i64::MAX), unless_unread_by: Some(group.clone()), ..Retention::default() };
+    let retention =
+        Retention { before_ms: Some(i64::MAX), unless_unread_by: Some(group.clone()), ..Retention::default() };
     assert_eq!(log.retain(topic, &Retention::default()).unwrap().records, 0);
     assert_eq!(log.retain(topic, &retention).unwrap().records, 0, "nobody has read it");
     producer.send_offsets(&group, topic, 0, 0, second).unwrap();

@@ -53,7 +53,7 @@ struct Shared {
     /// Asks for what is committed.
     asker: Asker,
     /// Clients that ask for something else, made when they are needed.
-    askers: Mutex<HashMap<(Option<String>, Isolation), Arc<Asker>>>,
+    askers: Mutex<HashMap<Question, Arc<Asker>>>,
     topics: RwLock<HashMap<String, Arc<Topic>>>,
     /// Ranges as last seen: a partition's end only rises.
     ranges: Mutex<HashMap<(String, u32), Range<i64>>>,
@@ -62,6 +62,9 @@ struct Shared {
     readers: Readers,
     versions: Mutex<Versions>,
 }
+
+/// What a client asks for: of which group, if of one, and with which isolation.
+type Question = (Option<String>, Isolation);
 
 /// A topic as it was when it was first used.
 struct Topic {

@@ -110,7 +110,8 @@ impl Place {
     /// A client could not be made: a property is wrong.
     pub(super) fn client_error(&self, source: KafkaError) -> Error {
         let detail = match source {
-            KafkaError::ClientConfig(_, detail, name, value) => format!("{detail} ({name} = {value})"),
+            // Not the value: it may be a password.
+            KafkaError::ClientConfig(_, detail, name, _) => format!("{detail} (kafka.{name})"),
             other => other.to_string(),
         };
         Error::BadPlace { place: format!("{SCHEME}{}", self.servers), detail }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod crash;
 mod full;
 mod kafka;
 mod measure;
@@ -16,6 +17,8 @@ const HELP: &str = "cargo xtask VERB
   tidy    module docs, allowed edges between crates
   bench   measures what is required and the parts; writes docs/performance.md
           (process|duckdb|builds|demo|parts: only that, --quick: small sizes; both write nothing)
+  crash   rounds of killing, stopping and breaking the platform under load; a failed one is repeated by its seed
+          (embedded|kafka: only that log, --rounds N of each, --seed S of the first, --write: docs/reliability.md)
   kafka   what needs a real Kafka; starts one (the first time it is fetched: Java 17 and Maven are needed)
   full    what takes too long for ci: larger sizes, kills, lost events, soak; writes docs/full.md and a part of docs/metrics.md
           (exact|loss|soak: only that, --quick: small sizes; both write nothing)
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let done = match verb.as_str() {
         "bench" => bench::run(&args),
         "ci" => ci::run(),
+        "crash" => crash::run(&args),
         "full" => full::run(&args),
         "kafka" => kafka::run(),
         "tidy" => tidy::run(),

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use crate::tidy;
 use crate::tools::{command, program, python, step};
+use crate::{crash, kafka, tidy};
 
 /// Versions that read the lake today; another version is another test.
 const READERS: [&str; 6] =
@@ -29,6 +29,9 @@ pub fn run() -> Result<()> {
     )?;
     step("tests", &mut command("cargo", &["test", "--release", "--workspace"]))?;
     step("build", &mut command("cargo", &["build", "--release", "--workspace"]))?;
+    kafka::run()?;
+    eprintln!("==> crash");
+    crash::run(&[])?;
     let home = tempdir()?;
     let home_text = home.to_string_lossy();
     step("demo", &mut command(program(), &["--home", &home_text, "demo"]))?;

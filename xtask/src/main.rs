@@ -2,7 +2,9 @@
 
 mod bench;
 mod ci;
+mod crash;
 mod full;
+mod kafka;
 mod measure;
 mod tidy;
 mod tools;
@@ -11,10 +13,13 @@ use std::process::ExitCode;
 
 const HELP: &str = "cargo xtask VERB
 
-  ci      everything that a change must pass: fmt, clippy, tidy, tests, the demo, other readers of the lake
+  ci      everything that a change must pass: fmt, clippy, tidy, tests, the demo, Kafka, other readers of the lake
   tidy    module docs, allowed edges between crates
   bench   measures what is required and the parts; writes docs/performance.md
           (process|duckdb|builds|demo|parts: only that, --quick: small sizes; both write nothing)
+  crash   rounds of killing, stopping and breaking the platform under load; a failed one is repeated by its seed
+          (embedded|kafka: only that log, --rounds N of each, --seed S of the first, --write: docs/reliability.md)
+  kafka   what needs a real Kafka; starts one (the first time it is fetched: Java 17 and Maven are needed)
   full    what takes too long for ci: larger sizes, kills, lost events, soak; writes docs/full.md and a part of docs/metrics.md
           (exact|loss|soak: only that, --quick: small sizes; both write nothing)
 ";
@@ -25,7 +30,9 @@ fn main() -> ExitCode {
     let done = match verb.as_str() {
         "bench" => bench::run(&args),
         "ci" => ci::run(),
+        "crash" => crash::run(&args),
         "full" => full::run(&args),
+        "kafka" => kafka::run(),
         "tidy" => tidy::run(),
         _ => {
             eprint!("{HELP}");

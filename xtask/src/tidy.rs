@@ -29,8 +29,12 @@ const EDGES: &[(&str, &[&str])] = &[
 /// The binary wires everything.
 const BINARY: &str = "streamreel";
 /// Libraries that only one crate may name.
-const OWNED: &[(&str, &str)] =
-    &[("deltalake", "streamreel-lake"), ("rusqlite", "streamreel-topic"), ("minijinja", "streamreel-model")];
+const OWNED: &[(&str, &str)] = &[
+    ("deltalake", "streamreel-lake"),
+    ("rusqlite", "streamreel-topic"),
+    ("rdkafka", "streamreel-topic"),
+    ("minijinja", "streamreel-model"),
+];
 /// Crates that build in seconds because the query engine is not below them.
 const LIGHT: &[&str] = &["streamreel-event", "streamreel-viewing", "streamreel-simulate", "streamreel-topic"];
 /// A longer file has more than one thing to say.

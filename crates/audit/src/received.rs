@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use streamreel_lake::{Lake, Reading, Table, TableId, parse_transaction_id};
-use streamreel_topic::Log;
+use streamreel_topic::{Counted, Log};
 
 use crate::rows::numbers;
 use crate::{Error, Names, Report};
@@ -12,6 +12,8 @@ use crate::{Error, Names, Report};
 #[derive(Debug, Clone, Copy, Default)]
 struct Landed {
     rows: i64,
+    /// Those from the first offset on that the log still has.
+    kept: i64,
     offsets: i64,
     first: i64,
     last: i64,
@@ -20,8 +22,25 @@ struct Landed {
     duplicates: i64,
 }
 
-/// How far bronze is, as its commits say: topic and partition -> next offset.
-type Positions = BTreeMap<(String, i32), i64>;
+/// How far bronze is, as its commits say: topic and partition -> identity of the log, next offset.
+type Positions = BTreeMap<(String, i32), (String, i64)>;
+
+/// How many records lie below those offsets; nothing is here for what can't be counted.
+type Records = BTreeMap<(String, i32), Covered>;
+
+/// What commits cover of a partition.
+#[derive(Debug, Clone, Copy)]
+struct Covered {
+    next: i64,
+    counted: Counted,
+}
+
+impl Covered {
+    /// Whether offsets say how many records there are.
+    fn is_gapless(self) -> bool {
+        self.counted == Counted { from: 0, records: self.next }
+    }
+}
 
 /// Checks that what was received is in bronze once, and in one of the cleaned topics once.
 pub(crate) async fn check(
@@ -34,8 +53,9 @@ pub(crate) async fn check(
     let landed = match bronze {
         Some(mut table) => {
             let positions = positions(&mut table).await?;
-            let landed = landed(lake, &table).await?;
-            bronze_against_offsets(&positions, &landed, names, report);
+            let records = records(log, &positions)?;
+            let landed = landed(lake, &table, &records, names).await?;
+            bronze_against_offsets(&positions, &records, &landed, names, report);
             landed
         }
         None => BTreeMap::new(),
@@ -49,27 +69,51 @@ pub(crate) async fn check(
 async fn positions(table: &mut Table) -> Result<Positions, Error> {
     let transactions = table.transactions().await.map_err(Error::lake("reading bronze's offsets"))?;
     let parsed = transactions.iter().filter_map(|(id, &next)| {
-        let (_, topic, partition) = parse_transaction_id(id)?;
-        Some(((topic.to_owned(), partition), next))
+        let (log, topic, partition) = parse_transaction_id(id)?;
+        Some(((topic.to_owned(), partition), (log.to_owned(), next)))
     });
     Ok(parsed.collect())
 }
 
-async fn landed(lake: &Lake, table: &Table) -> Result<BTreeMap<i32, Landed>, Error> {
+/// Counts what commits cover. Offsets of the embedded log are counts; where they have gaps, as on a Kafka, the log is read,
+/// and without it nothing is known.
+fn records(log: Option<&dyn Log>, positions: &Positions) -> Result<Records, Error> {
+    let mut records = Records::new();
+    for ((topic, partition), (identity, next)) in positions {
+        let own = log.filter(|log| log.identity(topic).is_ok_and(|own| own == *identity));
+        let counted = match own {
+            Some(log) => log.count(topic, partition.cast_unsigned(), *next).map_err(Error::log("counting records"))?,
+            // A cluster's id and a topic's, with a dot between them.
+            None if identity.contains('.') => continue,
+            None => Counted { from: 0, records: *next },
+        };
+        records.insert((topic.clone(), *partition), Covered { next: *next, counted });
+    }
+    Ok(records)
+}
+
+async fn landed(
+    lake: &Lake,
+    table: &Table,
+    records: &Records,
+    names: Names<'_>,
+) -> Result<BTreeMap<i32, Landed>, Error> {
     let versions = BTreeMap::from([(table.id().clone(), table.version())]);
     let session = lake.session(&Reading::At(versions)).await.map_err(Error::lake("reading bronze"))?;
     let outcome = |name: &str| format!("cast(sum(case when outcome = '{name}' then 1 else 0 end) as bigint)");
     let sql = format!(
-        "select cast(source_partition as bigint), count(*), min(source_offset), max(source_offset), {}, {}, {} \
+        "select cast(source_partition as bigint), count(*), min(source_offset), max(source_offset), {}, {}, {}, {} \
          from bronze.events group by source_partition",
         outcome("clean"),
         outcome("rejected"),
-        outcome("duplicate")
+        outcome("duplicate"),
+        kept(records, names)
     );
     let mut landed = BTreeMap::new();
     for row in numbers(&session, "rows of bronze", &sql).await? {
         let part = Landed {
             rows: row[1],
+            kept: row[7],
             offsets: 0,
             first: row[2],
             last: row[3],
@@ -88,14 +132,27 @@ async fn landed(lake: &Lake, table: &Table) -> Result<BTreeMap<i32, Landed>, Err
     Ok(landed)
 }
 
-/// Rows against the offsets that the commits cover. Landed from the cleaned topics, those are of two topics.
+/// SQL that counts the rows whose records the log still has: all, unless retention has removed some of them from a log with
+/// gaps.
+fn kept(records: &Records, names: Names<'_>) -> String {
+    let removed = records.iter().filter(|((topic, _), covered)| topic == names.received && covered.counted.from > 0);
+    let mut gone = String::from("false");
+    for ((_, partition), covered) in removed {
+        gone += &format!(" or (source_partition = {partition} and source_offset < {})", covered.counted.from);
+    }
+    format!("cast(sum(case when {gone} then 0 else 1 end) as bigint)")
+}
+
+/// Rows against the records that the commits cover. Landed from the cleaned topics, those are of two topics.
 fn bronze_against_offsets(
     positions: &Positions,
+    records: &Records,
     landed: &BTreeMap<i32, Landed>,
     names: Names<'_>,
     report: &mut Report,
 ) {
-    let next = |topic: &str, partition: i32| positions.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
+    let covered = |topic: &str, partition: i32| records.get(&(topic.to_owned(), partition)).copied();
+    let is_landed = |topic: &str, partition: i32| positions.contains_key(&(topic.to_owned(), partition));
     let mut partitions: Vec<i32> = positions.keys().map(|(_, p)| *p).chain(landed.keys().copied()).collect();
     partitions.sort_unstable();
     partitions.dedup();
@@ -103,18 +160,25 @@ fn bronze_against_offsets(
         let has = landed.get(&partition).copied().unwrap_or_default();
         let scope = format!("partition {partition}");
         let mut add = |left, right| report.add("bronze", scope.clone(), left, right);
-        let (raw, clean, dead) =
-            (next(names.received, partition), next(names.clean, partition), next(names.dead_letters, partition));
-        if clean + dead > 0 {
-            add(("offsets of both cleaned topics", clean + dead), ("rows", has.rows));
-            add(("offsets of the clean topic", clean), ("clean rows", has.clean));
-        } else {
-            add(("offsets covered by commits", raw), ("rows", has.rows));
-            add(("first offset", 0), ("least offset of a row", if has.rows == 0 { 0 } else { has.first }));
-            add(
-                ("offsets covered by commits", raw),
-                ("greatest offset of a row + 1", if has.rows == 0 { 0 } else { has.last + 1 }),
-            );
+        if is_landed(names.clean, partition) || is_landed(names.dead_letters, partition) {
+            let none = Covered { next: 0, counted: Counted { from: 0, records: 0 } };
+            let of = |topic| if is_landed(topic, partition) { covered(topic, partition) } else { Some(none) };
+            if let (Some(clean), Some(dead)) = (of(names.clean), of(names.dead_letters))
+                && clean.counted.from + dead.counted.from == 0
+            {
+                let (clean, dead) = (clean.counted.records, dead.counted.records);
+                add(("records of both cleaned topics covered", clean + dead), ("rows", has.rows));
+                add(("records of the clean topic covered", clean), ("clean rows", has.clean));
+            }
+        } else if let Some(raw) = covered(names.received, partition) {
+            add(("records covered by commits", raw.counted.records), ("rows", has.kept));
+            if raw.is_gapless() {
+                add(("first offset", 0), ("least offset of a row", if has.rows == 0 { 0 } else { has.first }));
+                let last = if has.rows == 0 { 0 } else { has.last + 1 };
+                add(("offsets covered by commits", raw.next), ("greatest offset of a row + 1", last));
+            }
+        } else if !positions.keys().any(|(_, of)| *of == partition) {
+            add(("records covered by commits", 0), ("rows", has.rows));
         }
         add(("rows", has.rows), ("different source offsets", has.offsets));
         add(("rows", has.rows), ("clean + rejected + duplicates", has.clean + has.rejected + has.duplicates));
@@ -127,7 +191,7 @@ const ATTEMPTS: usize = 20;
 /// What the log says of a partition at one moment.
 #[derive(Debug, Clone, Copy)]
 struct Cleaned {
-    /// Records of the source that are processed.
+    /// The offset up to which the source is processed, and the ends of the cleaned topics.
     committed: i64,
     clean: i64,
     dead_letters: i64,
@@ -136,17 +200,28 @@ struct Cleaned {
 /// What the processor has read against what it has written, and against bronze.
 fn topics(log: &dyn Log, names: Names<'_>, landed: &BTreeMap<i32, Landed>, report: &mut Report) -> Result<(), Error> {
     for (partition, cleaned) in cleaned(log, names)? {
+        let count = |topic: &str, below: i64| match below {
+            0 => Ok(Counted { from: 0, records: 0 }),
+            below => log.count(topic, partition.cast_unsigned(), below).map_err(Error::log("counting records")),
+        };
+        let processed = count(names.received, cleaned.committed)?;
+        let (clean, dead_letters) =
+            (count(names.clean, cleaned.clean)?, count(names.dead_letters, cleaned.dead_letters)?);
+        if processed.from + clean.from + dead_letters.from > 0 {
+            // Retention has removed records that were counted by nobody: there is nothing to compare with.
+            continue;
+        }
         let scope = format!("partition {partition}");
-        let Cleaned { committed, clean, dead_letters } = cleaned;
+        let (processed, clean, dead_letters) = (processed.records, clean.records, dead_letters.records);
         report.add(
             "topics",
             scope.clone(),
-            ("records processed", committed),
+            ("records processed", processed),
             ("clean + dead letters", clean + dead_letters),
         );
         let has = landed.get(&partition).copied().unwrap_or_default();
         // The two sinks commit one after the other: they are compared where both stand at the same offset.
-        if has.rows == committed {
+        if has.rows == processed {
             report.add(
                 "topics",
                 scope.clone(),

@@ -17,7 +17,9 @@ use clap_complete::Shell;
         streamreel demo --serve                            a million simulated events, answered; then the page\n\n\
         Your own log:\n  \
         streamreel ingest events.ndjson.gz && streamreel process && streamreel build\n  \
-        streamreel query \"select * from gold.viewer_retention\""
+        streamreel query \"select * from gold.viewer_retention\"\n\n\
+        On a Kafka:\n  \
+        streamreel --log kafka://localhost:9092 up"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -31,6 +33,9 @@ pub struct Global {
     /// The folder with the log, the lake and the settings.
     #[arg(long, global = true, value_name = "DIR", default_value = "./streamreel_data", env = "STREAMREEL_HOME")]
     pub home: PathBuf,
+    /// Where the topics are: kafka://HOST:PORT[,HOST:PORT] for a Kafka, else in the home. Its TLS and SASL settings are kafka.*.
+    #[arg(long, global = true, value_name = "URL", env = "STREAMREEL_LOG")]
+    pub log: Option<String>,
     /// The settings' file (default: streamreel.toml in the home, if there is one).
     #[arg(long, global = true, value_name = "FILE", env = "STREAMREEL_CONFIG")]
     pub config: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! Records into the topic `video-events`, in batches: what `ingest` and `simulate` share.
 
 use streamreel_process::names::{CUT, VIDEO_EVENTS};
-use streamreel_topic::{EmbeddedLog, Log, Producer, RecordsBuilder, partition_for};
+use streamreel_topic::{Log, Producer, RecordsBuilder, partition_for};
 
 use crate::failure::Outcome;
 
@@ -24,7 +24,7 @@ impl Feed {
     ///
     /// # Errors
     /// What the log says.
-    pub fn new(log: &EmbeddedLog, partitions: u32) -> Outcome<Self> {
+    pub fn new(log: &dyn Log, partitions: u32) -> Outcome<Self> {
         let partitions = log.ensure_topic(VIDEO_EVENTS, partitions)?;
         // Feeds never take over from one another: each has an id of its own.
         let producer = log.producer(&format!("feed-{}", uuid::Uuid::new_v4()))?;

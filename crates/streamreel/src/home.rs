@@ -1,14 +1,14 @@
 //! The home: a folder with the log, the lake, the metadata and the settings, and what a command needs to work in it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use streamreel_enrich::Request;
 use streamreel_lake::{Lake, Settings as LakeSettings};
 use streamreel_process as process;
 use streamreel_serve::collector;
-use streamreel_topic::EmbeddedLog;
+use streamreel_topic::{EmbeddedLog, Error as LogError, KafkaLog, KafkaSettings, Log};
 use streamreel_viewing as viewing;
 
 use crate::cli::Global;
@@ -41,6 +41,8 @@ pub struct Home {
     pub printer: Printer,
     /// Where progress goes.
     pub display: Display,
+    /// The Kafka, once it is connected to.
+    kafka: OnceLock<KafkaLog>,
 }
 
 impl Home {
@@ -54,7 +56,9 @@ impl Home {
         let file = global.config.clone().or_else(|| in_home.is_file().then_some(in_home));
         let set = global.set.iter().map(|(k, v)| (format!("--set {k}={v}"), k.clone(), v.clone()));
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        let sources = Sources { file, environment: environment.collect(), flags: set.chain(flags).collect() };
+        let log = global.log.iter().map(|url| (format!("--log {url}"), "log.url".to_owned(), url.clone()));
+        let sources =
+            Sources { file, environment: environment.collect(), flags: set.chain(log).chain(flags).collect() };
         let from = sources.file.as_ref().map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
         let resolved = config::resolve(&sources)?;
         let printer = Printer::new(global, resolved.settings.serve.log_format);
@@ -66,6 +70,7 @@ impl Home {
             resolved,
             printer,
             display: Display::new(global.quiet),
+            kafka: OnceLock::new(),
         })
     }
 
@@ -79,14 +84,51 @@ impl Home {
         self.folder.join("data_lake")
     }
 
+    /// Whether the topics are on a Kafka, not in the home.
+    pub fn is_on_kafka(&self) -> bool {
+        !self.settings.log.url.is_empty()
+    }
+
     /// The log; made if it is not there.
-    pub fn log(&self) -> Outcome<EmbeddedLog> {
-        Ok(EmbeddedLog::open(self.log_folder())?)
+    pub fn log(&self) -> Outcome<Arc<dyn Log>> {
+        if self.is_on_kafka() {
+            return self.kafka();
+        }
+        Ok(Arc::new(EmbeddedLog::open(self.log_folder())?))
     }
 
     /// The log for reading; it must be there.
-    pub fn log_to_read(&self) -> Outcome<EmbeddedLog> {
-        Ok(EmbeddedLog::open_read_only(self.log_folder())?)
+    pub fn log_to_read(&self) -> Outcome<Arc<dyn Log>> {
+        if self.is_on_kafka() {
+            return self.kafka();
+        }
+        Ok(Arc::new(EmbeddedLog::open_read_only(self.log_folder())?))
+    }
+
+    /// The log for reading, if there is one.
+    pub fn log_if_there(&self) -> Outcome<Option<Arc<dyn Log>>> {
+        let is_there = self.is_on_kafka() || self.log_folder().is_dir();
+        is_there.then(|| self.log_to_read()).transpose()
+    }
+
+    fn kafka(&self) -> Outcome<Arc<dyn Log>> {
+        if let Some(kafka) = self.kafka.get() {
+            return Ok(Arc::new(kafka.clone()));
+        }
+        let own = &self.settings.log;
+        if !KafkaSettings::is_url(&own.url) {
+            return Err(Failure::usage(format!(
+                "the log {:?} is none: a Kafka is written as kafka://HOST:PORT; without --log the topics are in the home",
+                own.url
+            )));
+        }
+        let settings =
+            KafkaSettings { url: own.url.clone(), properties: self.settings.kafka.clone(), timeout: own.timeout };
+        let kafka = KafkaLog::open(&settings).map_err(|error| match error {
+            LogError::BadPlace { .. } => Failure::usage(error),
+            other => other.into(),
+        })?;
+        Ok(Arc::new(self.kafka.get_or_init(|| kafka).clone()))
     }
 
     /// The lake, with the memory of builds or of queries; made if it is not there.

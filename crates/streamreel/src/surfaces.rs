@@ -9,7 +9,7 @@ use serde::Serialize;
 use streamreel_process::names;
 use streamreel_serve::{Names, ServeError, Server, Settings, Sources, collector};
 use streamreel_sql as sql;
-use streamreel_topic::{EmbeddedLog, Log};
+use streamreel_topic::Log;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -57,10 +57,9 @@ impl Surfaces {
     ///
     /// # Errors
     /// Without a lake; when an address is in use or can't be had.
-    pub fn open(home: &Home, log: Option<EmbeddedLog>, collects: bool) -> Outcome<Self> {
+    pub fn open(home: &Home, log: Option<Arc<dyn Log>>, collects: bool) -> Outcome<Self> {
         let runtime = runtime()?;
         let settings = settings(home, collects);
-        let log = log.map(|log| Arc::new(log) as Arc<dyn Log>);
         let lake = home.lake_to_read()?;
         let sources = Sources { lake: lake.clone(), log, names: NAMES };
         let http = runtime.block_on(Server::bind(sources, settings)).map_err(failure)?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use streamreel_lake::{Lake, OptimizeScope, TableId};
 use streamreel_process::names::{CLEAN_EVENTS, DEAD_LETTERS, GROUP, VIDEO_EVENTS};
 use streamreel_process::{ReadFrom, landed_from};
-use streamreel_topic::{EmbeddedLog, Log, Retention, TopicInfo};
+use streamreel_topic::{Log, Retention, TopicInfo};
 
 use crate::clock;
 use crate::config;
@@ -30,7 +30,7 @@ pub struct Upkeep {
 ///
 /// # Errors
 /// What lake or log say; what was done before stays done.
-pub async fn once(home: &Home, lake: &Lake, log: &EmbeddedLog) -> Outcome<Upkeep> {
+pub async fn once(home: &Home, lake: &Lake, log: &dyn Log) -> Outcome<Upkeep> {
     let mut done = Upkeep::default();
     // A build must not meet a table that is being compacted: one of the two would be refused.
     let _lease = build_lease(lake, true).await?;
@@ -50,7 +50,7 @@ pub async fn once(home: &Home, lake: &Lake, log: &EmbeddedLog) -> Outcome<Upkeep
 const LANDED: &str = "streamreel-landed";
 
 /// Removes what is old or too much from the topics, and nothing that a sink still needs.
-async fn retain(settings: &config::Log, lake: &Lake, log: &EmbeddedLog) -> Outcome<u64> {
+async fn retain(settings: &config::Log, lake: &Lake, log: &dyn Log) -> Outcome<u64> {
     let age_ms = i64::try_from(settings.retention.as_millis()).unwrap_or(i64::MAX);
     let landed = Landed::read(lake, log).await?;
     let mut removed = 0;
@@ -77,7 +77,7 @@ struct Landed {
 }
 
 impl Landed {
-    async fn read(lake: &Lake, log: &EmbeddedLog) -> Outcome<Self> {
+    async fn read(lake: &Lake, log: &dyn Log) -> Outcome<Self> {
         let mut landed = Self { from: ReadFrom::VideoEvents, next: BTreeMap::new() };
         let Some(mut bronze) = lake.open_table(&TableId::bronze("events")).await? else { return Ok(landed) };
         let identity = log.identity(VIDEO_EVENTS)?;
@@ -109,7 +109,7 @@ impl Landed {
 
 /// Moves the group to where every sink has the topic: bronze, where it is landed from it, and for `video-events` the
 /// cleaned topics too.
-fn note_landed(log: &EmbeddedLog, topic: &TopicInfo, landed: &Landed) -> Outcome {
+fn note_landed(log: &dyn Log, topic: &TopicInfo, landed: &Landed) -> Outcome {
     let mut producer = log.producer("retention")?;
     for partition in 0..topic.partitions.len() as u32 {
         let mut sinks: Vec<i64> = landed.stands(&topic.name, partition).into_iter().collect();
@@ -131,6 +131,7 @@ mod tests {
     use std::time::Duration;
 
     use streamreel_process::{Processor, Settings, Until};
+    use streamreel_topic::EmbeddedLog;
 
     use super::*;
     use crate::feed::Feed;
@@ -161,7 +162,13 @@ mod tests {
 
     /// Lets go of everything that nobody needs; gives how many records each topic keeps.
     fn kept(lake: &Lake, log: &EmbeddedLog) -> BTreeMap<String, u64> {
-        let settings = config::Log { partitions: 2, retention: Duration::ZERO, retention_size: bytesize::ByteSize(0) };
+        let settings = config::Log {
+            url: String::new(),
+            timeout: Duration::ZERO,
+            partitions: 2,
+            retention: Duration::ZERO,
+            retention_size: bytesize::ByteSize(0),
+        };
         runtime().unwrap().block_on(retain(&settings, lake, log)).unwrap();
         log.topics().unwrap().into_iter().map(|topic| (topic.records(), topic.name)).map(|(n, t)| (t, n)).collect()
     }

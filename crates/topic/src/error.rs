@@ -143,16 +143,12 @@ pub enum Error {
         next: i64,
     },
     /// A newer producer has taken the transactional id.
-    #[error(
-        "producer {transactional_id:?} (epoch {epoch}) was replaced by a newer one (epoch {current}): nothing was stored; stop this one"
-    )]
+    #[error("producer {transactional_id:?}{} was replaced by a newer one{}: nothing was stored; stop this one", epochs.map_or_else(String::new, |(own, _)| format!(" (epoch {own})")), epochs.map_or_else(|| ", or its transaction was open for so long that the brokers gave it up".to_owned(), |(_, current)| format!(" (epoch {current})")))]
     Fenced {
         /// The id that both share.
         transactional_id: String,
-        /// The epoch of this producer.
-        epoch: i64,
-        /// The epoch of the newer one.
-        current: i64,
+        /// The epochs of this producer and of the newer one, where the log tells them (Kafka does not).
+        epochs: Option<(i64, i64)>,
     },
     /// The consumer offset is not where the transaction expects it: someone else has processed this part.
     #[error("group {group}, topic {topic}, partition {partition}: the offset is {}, not {expected}: another consumer has been here; nothing was stored", found.map_or_else(|| "not set".to_owned(), |offset| offset.to_string()))]
@@ -226,6 +222,38 @@ pub enum Error {
         /// The codec's answer.
         source: std::io::Error,
     },
+    /// What was given as the place of the log is none, or can't be used as it is set.
+    #[error("{place} can't be used as a log: {detail}")]
+    BadPlace {
+        /// As it was given.
+        place: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The brokers do not answer. Nothing is certain about what was tried; it can be tried again.
+    #[error(
+        "cannot {operation} Kafka at {servers}: no answer for {waited_s} s ({detail}). Check that the brokers run, that the address and the kafka.* settings are right and that this machine reaches them; then try again"
+    )]
+    Unreachable {
+        /// The brokers that were asked.
+        servers: String,
+        /// What was tried, such as `read from`.
+        operation: &'static str,
+        /// How long an answer was waited for, in seconds.
+        waited_s: u64,
+        /// The last that was heard.
+        detail: String,
+    },
+    /// Kafka has refused.
+    #[error("cannot {operation} Kafka at {servers}: {detail}")]
+    Kafka {
+        /// What was tried, such as `read from`.
+        operation: &'static str,
+        /// The brokers.
+        servers: String,
+        /// Its answer.
+        detail: String,
+    },
     /// Any other failure of the store.
     #[error("cannot {operation} the log {}: {source}", path.display())]
     Storage {
@@ -239,8 +267,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// True when the same call may succeed later without anything being changed in the program: locks, a full disk.
+    /// True when the same call may succeed later without anything being changed in the program: locks, a full disk, brokers that do not answer.
     pub fn is_retriable(&self) -> bool {
-        matches!(self, Error::Busy { .. } | Error::DiskFull { .. })
+        matches!(self, Error::Busy { .. } | Error::DiskFull { .. } | Error::Unreachable { .. })
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::{Records, Result};
+use crate::{Error, Records, Result};
 
 /// A set of topics. Cheap to share: every method takes `&self`, and reads do not wait for writers.
 pub trait Log: Send + Sync {
@@ -59,6 +59,50 @@ pub trait Log: Send + Sync {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
+
+    /// How many committed records a partition has below an offset. Where offsets have gaps, those that are kept are
+    /// counted by reading them.
+    fn count(&self, topic: &str, partition: u32, below: i64) -> Result<Counted> {
+        let _ = (topic, partition);
+        Ok(Counted { from: 0, records: below })
+    }
+
+    /// Removes what `retention` lets go from each partition of a topic. Offsets stay as they are; reading below the
+    /// first one kept is [`Error::OffsetGone`](crate::Error::OffsetGone) from then on. A log that can't, removes nothing.
+    fn retain(&self, topic: &str, retention: &Retention) -> Result<Removed> {
+        let _ = (topic, retention);
+        Ok(Removed::default())
+    }
+}
+
+/// Records of a partition below an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// The offset from which on they are counted: 0, or the first offset that is kept.
+    pub from: i64,
+    /// How many there are.
+    pub records: i64,
+}
+
+/// What may go. Records at the front of a partition go when they are too old or the partition is too large.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Records older than this time go; milliseconds since 1970. (The embedded log removes whole frames of them.)
+    pub before_ms: Option<i64>,
+    /// The oldest go until a partition stores no more than so many bytes (compressed), where the log knows how many it
+    /// stores.
+    pub max_bytes: Option<u64>,
+    /// What this consumer group has not read yet stays in any case.
+    pub unless_unread_by: Option<String>,
+}
+
+/// What retention has removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Records; on Kafka an upper bound.
+    pub records: u64,
+    /// Bytes stored, compressed; 0 where the log does not tell.
+    pub bytes: u64,
 }
 
 /// One transaction after the other: what was sent since the last commit becomes visible all at once, or never.
@@ -171,4 +215,20 @@ impl PartitionInfo {
     pub fn records(&self) -> u64 {
         u64::try_from(self.next_offset - self.first_offset).unwrap_or(0)
     }
+}
+
+/// Kafka's rules for names, so that a topic can move there.
+pub(crate) fn check_topic(topic: &str, partitions: u32) -> Result<()> {
+    const MOST_PARTITIONS: u32 = 10_000;
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let detail = if topic.is_empty() || topic == "." || topic == ".." || topic.len() > 249 {
+        "a name has 1 to 249 characters and is not . or .."
+    } else if !topic.chars().all(is_legal) {
+        "a name has only ASCII letters, digits, '.', '_' and '-'"
+    } else if !(1..=MOST_PARTITIONS).contains(&partitions) {
+        "a topic has 1 to 10,000 partitions"
+    } else {
+        return Ok(());
+    };
+    Err(Error::BadTopic { topic: topic.to_owned(), detail })
 }

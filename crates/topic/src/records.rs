@@ -189,6 +189,11 @@ impl RecordsBuilder {
         self.records.bytes.len()
     }
 
+    /// How many different names headers have so far.
+    pub fn names(&self) -> usize {
+        self.records.names.len()
+    }
+
     /// Adds a record.
     ///
     /// # Panics

@@ -105,7 +105,10 @@ impl Live {
     /// When the log can't be read, or there is no thread to be had.
     pub(crate) fn start(sources: Sources, cancelled: &CancellationToken) -> Result<(Self, JoinHandle<()>), ServeError> {
         let names = sources.names;
-        let identity = sources.log.as_ref().map(|log| log.identity(names.topics.received)).transpose()?;
+        let identity = match sources.log.as_ref().map(|log| log.identity(names.topics.received)).transpose() {
+            Err(streamreel_topic::Error::UnknownTopic { .. }) => None,
+            known => known?,
+        };
         let (watcher, lake) = Watcher::new(sources.lake, identity, names);
         tokio::spawn(watcher.run(cancelled.clone()));
         let clients = Arc::new(Semaphore::new(MOST_CLIENTS));

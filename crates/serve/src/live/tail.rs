@@ -73,6 +73,8 @@ impl Tail {
         });
         let all = |partitions: &[PartitionInfo]| partitions.iter().map(|p| p.next_offset.unsigned_abs()).sum::<u64>();
         (found.received, found.cleaned) = (all(received), all(clean) + all(dead_letters));
+        // Offsets of the source measure both; those of the cleaned topics have gaps of their own on a Kafka.
+        found.cleaned = self.processed(received.len() as u32)?.unwrap_or(found.cleaned);
         found.unprocessed = found.received.saturating_sub(found.cleaned);
         found.counts.received = self.count(received);
         for (topic, partitions) in [(self.names.topics.clean, clean), (self.names.topics.dead_letters, dead_letters)] {
@@ -92,6 +94,18 @@ impl Tail {
             }
         }
         Ok(found)
+    }
+
+    /// Offsets of the received topic up to which our processor has it; `None` where somebody else cleans.
+    fn processed(&self, partitions: u32) -> Result<Option<u64>, Error> {
+        let (group, topic) = (self.names.topics.group, self.names.topics.received);
+        let mut processed = None;
+        for partition in 0..partitions {
+            if let Some(next) = self.log.committed(group, topic, partition)? {
+                *processed.get_or_insert(0) += next.unsigned_abs();
+            }
+        }
+        Ok(processed)
     }
 
     /// The offset to go on at; a partition that was not there when the tail began is read from its beginning.

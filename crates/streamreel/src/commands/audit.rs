@@ -6,7 +6,6 @@ use serde::Serialize;
 use streamreel_audit::{Equation, Names, Report, audit};
 use streamreel_lake::Lake;
 use streamreel_process::names;
-use streamreel_topic::Log;
 
 use crate::draw::{fit, thousands};
 use crate::failure::{Failure, Outcome};
@@ -39,8 +38,8 @@ pub async fn once(home: &Home, lake: &Lake) -> Outcome<Verdict> {
         dead_letters: names::DEAD_LETTERS,
         group: names::GROUP,
     };
-    let log = if home.log_folder().is_dir() { Some(home.log_to_read()?) } else { None };
-    let report = audit(lake, log.as_ref().map(|log| log as &dyn Log), names).await?;
+    let log = home.log_if_there()?;
+    let report = audit(lake, log.as_deref(), names).await?;
     Ok(Verdict { holds: report.holds(), report })
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::cli::Config;
-use crate::config::{DEFAULTS, SECRETS};
+use crate::config::{DEFAULTS, is_secret};
 use crate::failure::Outcome;
 use crate::home::Home;
 
@@ -52,7 +52,7 @@ fn shown<'a>(key: &str, value: &'a toml::Value) -> Cow<'a, toml::Value> {
         toml::Value::Array(items) => !items.is_empty(),
         _ => true,
     };
-    if SECRETS.contains(&key) && is_given {
+    if is_secret(key) && is_given {
         return Cow::Owned(toml::Value::String("(secret)".to_owned()));
     }
     Cow::Borrowed(value)

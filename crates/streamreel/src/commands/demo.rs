@@ -100,6 +100,9 @@ fn go_on(stop: &Stop) -> Outcome {
 
 /// A demo needs a home of its own: an empty one, or one that a demo made.
 fn begin_anew(home: &Home) -> Outcome {
+    if home.is_on_kafka() {
+        return Err(Failure::usage("a demo begins anew with topics of its own: run it without --log and log.url"));
+    }
     let marker = home.demo_marker();
     if !marker.is_file() && !home.is_empty() {
         return Err(Failure::usage(format!(
@@ -133,7 +136,7 @@ fn simulate(home: &Home, args: &Demo, stop: &Stop) -> Outcome<Truth> {
     };
     let mut simulator = Simulator::new(&settings, &Catalogue::sample()?)?;
     titles::keep(&home.metadata, &simulator.titles())?;
-    let mut sink = simulate::Sink::Topic(Feed::new(&home.log()?, home.settings.log.partitions)?);
+    let mut sink = simulate::Sink::Topic(Feed::new(&*home.log()?, home.settings.log.partitions)?);
     simulate::all(home, &mut simulator, &mut sink, args.events, stop)?;
     sink.flush()?;
     Ok(simulator.truth())

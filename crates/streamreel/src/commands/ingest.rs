@@ -32,7 +32,7 @@ pub fn run(home: &Home, args: &Ingest) -> Outcome {
     let stop = Stop::listen()?;
     check_files(&args.files)?;
     home.keep();
-    let mut feed = Feed::new(&home.log()?, home.settings.log.partitions)?;
+    let mut feed = Feed::new(&*home.log()?, home.settings.log.partitions)?;
     let mut summary = Summary { files: 0, records: 0, cut: 0, interrupted: false };
     for path in &args.files {
         if stop.wanted() {

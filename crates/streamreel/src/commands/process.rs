@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::fmt::Write;
-use std::sync::Arc;
 
 use streamreel_process::{Processor, ReadFrom, Summary, Until};
 
@@ -36,7 +35,7 @@ pub fn run(home: &Home, args: &Process) -> Outcome {
 pub fn once(home: &Home, from: ReadFrom, until: Until, stop: &Stop) -> Outcome<Summary> {
     let log = home.log()?;
     let lake = home.lake(home.settings.build.memory)?;
-    let mut processor = Processor::open(Arc::new(log), Some(&lake), home.process_settings(from))?;
+    let mut processor = Processor::open(log, Some(&lake), home.process_settings(from))?;
     let progress = RefCell::new(home.display.start("process", "records", None));
     let summary = processor.run(until, stop.flag(), &|report| {
         let mut progress = progress.borrow_mut();

@@ -25,10 +25,8 @@ pub fn run(home: &Home, args: &Serve) -> Outcome {
     let log = if args.collect {
         home.keep();
         Some(home.log()?)
-    } else if home.log_folder().is_dir() {
-        Some(home.log_to_read()?)
     } else {
-        None
+        home.log_if_there()?
     };
     let surfaces = Surfaces::open(home, log, args.collect)?;
     announce(home, &surfaces)?;

@@ -49,7 +49,7 @@ pub enum Sink {
 impl Sink {
     fn open(home: &Home, to: &str) -> Outcome<Self> {
         Ok(match to {
-            "topic" => Sink::Topic(Feed::new(&home.log()?, home.settings.log.partitions)?),
+            "topic" => Sink::Topic(Feed::new(&*home.log()?, home.settings.log.partitions)?),
             "-" => Sink::Lines(Box::new(BufWriter::new(io::stdout()))),
             path => Sink::Lines(file(Path::new(path))?),
         })

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use streamreel_process::names::GROUP;
-use streamreel_topic::Log;
 
 use crate::draw::thousands;
 use crate::failure::Outcome;

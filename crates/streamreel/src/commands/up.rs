@@ -33,7 +33,7 @@ pub fn run(home: &Home, args: &Up) -> Outcome {
     let log = home.log()?;
     let lake = home.lake(home.settings.build.memory)?;
     let settings = home.process_settings(ReadFrom::VideoEvents);
-    let mut processor = Processor::open(Arc::new(log.clone()), Some(&lake), settings)?;
+    let mut processor = Processor::open(Arc::clone(&log), Some(&lake), settings)?;
     let surfaces = Surfaces::open(home, Some(log), home.settings.collector.enabled)?;
     let urls = surfaces.urls().text();
     home.printer.remark(format!("running in {}; Ctrl-C stops\n{}", home.folder.display(), urls.trim_end()));
@@ -90,7 +90,7 @@ fn upkeeps(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
     let runtime = runtime()?;
     let log = home.log()?;
     while stop.sleep(home.settings.upkeep.every) {
-        match runtime.block_on(upkeep::once(home, lake, &log)) {
+        match runtime.block_on(upkeep::once(home, lake, &*log)) {
             Ok(done) => home.printer.remark(format!(
                 "upkeep  {} small files joined, {} files and {} old records removed",
                 done.files_joined,
@@ -115,7 +115,7 @@ fn feed(home: &Home, rate: u64, seed: u64, stop: &Stop) -> Outcome {
     };
     let mut simulator = Simulator::new(&settings, &Catalogue::sample()?)?;
     titles::keep(&home.metadata, &simulator.titles())?;
-    let mut sink = simulate::Sink::Topic(Feed::new(&home.log()?, home.settings.log.partitions)?);
+    let mut sink = simulate::Sink::Topic(Feed::new(&*home.log()?, home.settings.log.partitions)?);
     simulate::in_time(&mut simulator, &mut sink, start_ms, None, stop)?;
     sink.flush()
 }

@@ -11,8 +11,16 @@ use super::{ConfigError, DEFAULTS, Settings};
 
 /// Environment variables of settings are `STREAMREEL_<SECTION>_<KEY>`; these begin alike and are no settings.
 /// (the last two are those of the dbt project under dbt Core).
-const NOT_SETTINGS: [&str; 5] =
-    ["STREAMREEL_HOME", "STREAMREEL_CONFIG", "STREAMREEL_METADATA", "STREAMREEL_LAKE", "STREAMREEL_WAREHOUSE"];
+const NOT_SETTINGS: [&str; 6] = [
+    "STREAMREEL_HOME",
+    "STREAMREEL_LOG",
+    "STREAMREEL_CONFIG",
+    "STREAMREEL_METADATA",
+    "STREAMREEL_LAKE",
+    "STREAMREEL_WAREHOUSE",
+];
+/// The section whose keys are not ours: properties of librdkafka, which have dots in their names.
+const PROPERTIES: &str = "kafka.";
 const ENV_PREFIX: &str = "STREAMREEL_";
 /// A key further than this (Jaro-Winkler similarity, 0..1) from what was typed is no helpful suggestion.
 const LIKE_ENOUGH: f64 = 0.7;
@@ -104,8 +112,24 @@ fn flatten(table: &toml::Table) -> Vec<(String, Value)> {
     let mut flat = Vec::new();
     for (section, value) in table {
         match value {
+            Value::Table(keys) if format!("{section}.") == PROPERTIES => {
+                // `sasl.mechanism = ...` is a table in a table.
+                flat.extend(deeply(keys).into_iter().map(|(k, v)| (format!("{PROPERTIES}{k}"), v)));
+            }
             Value::Table(keys) => flat.extend(keys.iter().map(|(k, v)| (format!("{section}.{k}"), v.clone()))),
             other => flat.push((section.clone(), other.clone())),
+        }
+    }
+    flat
+}
+
+/// All values of a table and of the tables in it, by dotted names.
+fn deeply(table: &toml::Table) -> Vec<(String, Value)> {
+    let mut flat = Vec::new();
+    for (name, value) in table {
+        match value {
+            Value::Table(inner) => flat.extend(deeply(inner).into_iter().map(|(k, v)| (format!("{name}.{k}"), v))),
+            other => flat.push((name.clone(), other.clone())),
         }
     }
     flat
@@ -132,6 +156,19 @@ fn list(text: &str) -> Value {
 }
 
 fn lay(values: &mut Values, key: String, value: Value, origin: Origin) -> Result<(), ConfigError> {
+    if let Some(property) = key.strip_prefix(PROPERTIES) {
+        let text = match value {
+            Value::String(text) => text,
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => value.to_string(),
+            other => {
+                let problem = format!("is {} but must be text, a number, or true or false", other.type_str());
+                return Err(ConfigError::BadValue { origin, key, problem });
+            }
+        };
+        // The environment has no dots in names, and librdkafka no underscores.
+        values.insert(format!("{PROPERTIES}{}", property.replace('_', ".")), (Value::String(text), origin));
+        return Ok(());
+    }
     let Some((default, _)) = values.get(&key) else {
         return Err(ConfigError::UnknownKey { nearest: nearest(values, &key), origin, key });
     };
@@ -221,6 +258,23 @@ mod tests {
         for (environment, expected) in cases {
             assert_eq!(with(Some(file), environment, &[]).unwrap().settings.collector.cors_origins, expected);
         }
+    }
+
+    #[test]
+    fn properties_of_kafka_are_taken_as_they_are() {
+        let file = "[kafka]\nsecurity.protocol = \"SASL_SSL\"\nsasl.oauthbearer.token.endpoint.url = \"https://a\"\nlinger.ms = 7";
+        let environment = [("STREAMREEL_KAFKA_SASL_PASSWORD", "a,b")];
+        let resolved = with(Some(file), &environment, &[("kafka.compression.type", "none")]).unwrap();
+        let expected = [
+            ("compression.type", "none"),
+            ("linger.ms", "7"),
+            ("sasl.oauthbearer.token.endpoint.url", "https://a"),
+            ("sasl.password", "a,b"),
+            ("security.protocol", "SASL_SSL"),
+        ];
+        let has: Vec<(&str, &str)> = resolved.settings.kafka.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(has, expected);
+        assert!(with(Some("[kafka]\nlinger.ms = [1]"), &[], &[]).is_err());
     }
 
     #[test]

@@ -10,7 +10,15 @@ pub use layers::{Origin, Resolved, Sources, resolve};
 pub use settings::{KeepPayload, Log, LogFormat, OpenPlay, Settings};
 
 /// Settings that are shown only as given or not.
-pub const SECRETS: [&str; 2] = ["collector.tokens", "sql.password"];
+const SECRETS: [&str; 2] = ["collector.tokens", "sql.password"];
+/// So are properties of Kafka that have one of these in their names.
+const SECRET_PROPERTIES: [&str; 6] = ["password", "secret", "key.pem", "jaas", "token", "oauthbearer.config"];
+
+/// Whether a setting is shown only as given or not.
+pub fn is_secret(key: &str) -> bool {
+    let is_property = || SECRET_PROPERTIES.iter().any(|part| key.contains(part));
+    SECRETS.contains(&key) || (key.starts_with("kafka.") && is_property())
+}
 
 /// The text of all defaults, as `streamreel config --defaults` prints it.
 pub const DEFAULTS: &str = include_str!("default.toml");

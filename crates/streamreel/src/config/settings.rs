@@ -1,5 +1,6 @@
 //! The typed settings. What each means stands beside its default, in `default.toml`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 #[allow(missing_docs, reason = "each field is described in default.toml")]
 pub struct Settings {
     pub log: Log,
+    pub kafka: BTreeMap<String, String>,
     pub process: Process,
     pub bronze: Bronze,
     pub view: View,
@@ -28,6 +30,9 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "each field is described in default.toml")]
 pub struct Log {
+    pub url: String,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
     pub partitions: u32,
     #[serde(with = "humantime_serde")]
     pub retention: Duration,

@@ -226,7 +226,7 @@ fn store(savepoint: &Savepoint<'_>, batch: &Batch) -> std::result::Result<(), Re
     let (epoch, stored) = stored_sequence(savepoint, &batch.transactional_id)?.unwrap_or((0, 0));
     if epoch != batch.epoch {
         let transactional_id = batch.transactional_id.clone();
-        return Err(Error::Fenced { transactional_id, epoch: batch.epoch, current: epoch }.into());
+        return Err(Error::Fenced { transactional_id, epochs: Some((batch.epoch, epoch)) }.into());
     }
     if stored == batch.sequence {
         // Stored before; only the acknowledgement was lost.

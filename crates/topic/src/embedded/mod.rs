@@ -18,11 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use crate::{Error, Fetched, Log, PartitionInfo, Producer, Result, TopicInfo};
+use crate::{Error, Fetched, Log, PartitionInfo, Producer, Removed, Result, Retention, TopicInfo};
 use commit::Writer;
 use producer::EmbeddedProducer;
 use read::Readers;
-pub use retention::{Removed, Retention};
 use store::{Place, Role};
 
 /// A durable log in a folder of its own. Clones share it.
@@ -95,7 +94,7 @@ impl Log for EmbeddedLog {
     }
 
     fn ensure_topic(&self, topic: &str, partitions: u32) -> Result<u32> {
-        check_topic(topic, partitions)?;
+        crate::log::check_topic(topic, partitions)?;
         if let Some(topic) = self.shared.find_topic(topic)? {
             return Ok(topic.partition_ids.len() as u32);
         }
@@ -153,6 +152,10 @@ impl Log for EmbeddedLog {
         let version = watcher.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
         version.map(i64::unsigned_abs).map_err(|source| self.shared.place.error("read", source))
     }
+
+    fn retain(&self, topic: &str, retention: &Retention) -> Result<Removed> {
+        self.remove_old(topic, retention)
+    }
 }
 
 impl Shared {
@@ -200,22 +203,6 @@ impl Shared {
             transaction.commit()
         })
     }
-}
-
-/// Kafka's rules for names, so that a topic can move there.
-fn check_topic(topic: &str, partitions: u32) -> Result<()> {
-    const MOST_PARTITIONS: u32 = 10_000;
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let detail = if topic.is_empty() || topic == "." || topic == ".." || topic.len() > 249 {
-        "a name has 1 to 249 characters and is not . or .."
-    } else if !topic.chars().all(is_legal) {
-        "a name has only ASCII letters, digits, '.', '_' and '-'"
-    } else if !(1..=MOST_PARTITIONS).contains(&partitions) {
-        "a topic has 1 to 10,000 partitions"
-    } else {
-        return Ok(());
-    };
-    Err(Error::BadTopic { topic: topic.to_owned(), detail })
 }
 
 /// A mutex's content, also after a panic elsewhere: what these mutexes guard is put right before it is used.

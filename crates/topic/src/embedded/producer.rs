@@ -156,7 +156,7 @@ impl EmbeddedProducer {
         let stored = self.shared.readers.with(|reader| stored_sequence(&reader.connection, id))?;
         let (epoch, sequence) = stored.unwrap_or((0, 0));
         if epoch != self.epoch {
-            return Err(Error::Fenced { transactional_id: id.clone(), epoch: self.epoch, current: epoch });
+            return Err(Error::Fenced { transactional_id: id.clone(), epochs: Some((self.epoch, epoch)) });
         }
         Ok(sequence == self.sequence)
     }

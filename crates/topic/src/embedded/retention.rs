@@ -4,7 +4,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::commit::stored_offset;
 use super::{EmbeddedLog, Shared};
-use crate::Result;
+use crate::{Removed, Result, Retention};
 
 /// Frames looked at in one transaction, so that writers need not wait long.
 const STEP_FRAMES: u32 = 64;
@@ -13,30 +13,9 @@ const STEP_PAGES: u32 = 1_024;
 /// One page of so many may stay free: the next frames take it, which is cheaper than moving pages.
 const FREE_SHARE: i64 = 8;
 
-/// What may go. A frame at the front of a partition goes when it is too old or the partition is too large.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Retention {
-    /// Frames whose newest record is older than this time go; milliseconds since 1970.
-    pub before_ms: Option<i64>,
-    /// Frames go until a partition stores no more than so many bytes (compressed).
-    pub max_bytes: Option<u64>,
-    /// What this consumer group has not read yet stays in any case.
-    pub unless_unread_by: Option<String>,
-}
-
-/// What retention has removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// Records.
-    pub records: u64,
-    /// Bytes stored, compressed.
-    pub bytes: u64,
-}
-
 impl EmbeddedLog {
-    /// Removes what `retention` lets go from each partition of a topic, and makes the file shorter. Offsets stay as
-    /// they are; reading below the first one kept is [`Error::OffsetGone`](crate::Error::OffsetGone) from then on.
-    pub fn retain(&self, topic: &str, retention: &Retention) -> Result<Removed> {
+    /// Removes whole frames, and makes the file shorter.
+    pub(super) fn remove_old(&self, topic: &str, retention: &Retention) -> Result<Removed> {
         let topic = self.shared.topic(topic)?;
         let mut removed = Removed::default();
         for id in &topic.partition_ids {

@@ -1,0 +1,247 @@
+//! Where a Kafka is, how its clients are set up, and what its errors mean.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+
+use super::context::Context;
+use crate::{Error, Result};
+
+const SCHEME: &str = "kafka://";
+/// What is decided here: another value would break what the log promises.
+const OURS: [&str; 10] = [
+    "bootstrap.servers",
+    "transactional.id",
+    "group.id",
+    "isolation.level",
+    "enable.idempotence",
+    "enable.auto.commit",
+    "enable.partition.eof",
+    "auto.offset.reset",
+    "allow.auto.create.topics",
+    "delivery.report.only.error",
+];
+/// The largest record that a client sends unless `message.max.bytes` says otherwise; librdkafka's own default.
+const MAX_RECORD_BYTES: usize = 1_000_000;
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+/// One attempt of several takes no longer.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// How to reach a Kafka, and how long to wait for it.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// `kafka://HOST:PORT[,HOST:PORT]`: some of the brokers; they tell of the others.
+    pub url: String,
+    /// Properties of librdkafka, such as `security.protocol`.
+    pub properties: BTreeMap<String, String>,
+    /// How long brokers that do not answer are waited for.
+    pub timeout: Duration,
+}
+
+impl KafkaSettings {
+    /// Whether a place is written as one of a Kafka.
+    pub fn is_url(text: &str) -> bool {
+        text.starts_with(SCHEME)
+    }
+}
+
+/// The place as all parts of the log use it.
+pub(super) struct Place {
+    pub(super) servers: String,
+    pub(super) limit: Duration,
+    properties: BTreeMap<String, String>,
+    /// The last error that a client has logged: what a time-out alone does not tell.
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Place {
+    pub(super) fn new(settings: &KafkaSettings) -> Result<Self> {
+        let wrong = |detail: String| Error::BadPlace { place: settings.url.clone(), detail };
+        let servers = settings.url.strip_prefix(SCHEME).unwrap_or_default().trim_end_matches('/');
+        for server in servers.split(',') {
+            let port =
+                server.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+            if !matches!(port, Some(Ok(1..))) {
+                return Err(wrong(format!(
+                    "{server:?} is no HOST:PORT; it is written as kafka://host1:9092,host2:9092"
+                )));
+            }
+        }
+        if let Some(name) = settings.properties.keys().find(|name| OURS.contains(&name.as_str())) {
+            return Err(wrong(format!("the property {name} is not yours to set: what the log promises rests on it")));
+        }
+        Ok(Self {
+            servers: servers.to_owned(),
+            limit: settings.timeout,
+            properties: settings.properties.clone(),
+            trouble: Arc::default(),
+        })
+    }
+
+    /// What every client is made with.
+    pub(super) fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("client.id", "streamreel")
+            .set("socket.keepalive.enable", "true")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("allow.auto.create.topics", "false")
+            .set_log_level(RDKafkaLogLevel::Error);
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config.set("bootstrap.servers", &self.servers);
+        config
+    }
+
+    pub(super) fn context(&self) -> Context {
+        Context::new(Arc::clone(&self.trouble))
+    }
+
+    /// The largest record that a client sends.
+    pub(super) fn max_record_bytes(&self) -> usize {
+        self.properties.get("message.max.bytes").and_then(|text| text.parse().ok()).unwrap_or(MAX_RECORD_BYTES)
+    }
+
+    /// A client could not be made: a property is wrong.
+    pub(super) fn client_error(&self, source: KafkaError) -> Error {
+        let detail = match source {
+            // Not the value: it may be a password.
+            KafkaError::ClientConfig(_, detail, name, _) => format!("{detail} (kafka.{name})"),
+            other => other.to_string(),
+        };
+        Error::BadPlace { place: format!("{SCHEME}{}", self.servers), detail }
+    }
+
+    /// Asks again while the answer is one that passes, up to the limit. `ask` is given how long it may take.
+    pub(super) fn patiently<T>(
+        &self,
+        operation: &'static str,
+        ask: impl FnMut(Duration) -> KafkaResult<T>,
+    ) -> Result<T> {
+        self.within(self.limit, operation, ask)
+    }
+
+    /// As [`Place::patiently`], with another limit.
+    pub(super) fn within<T>(
+        &self,
+        limit: Duration,
+        operation: &'static str,
+        mut ask: impl FnMut(Duration) -> KafkaResult<T>,
+    ) -> Result<T> {
+        let begun = Instant::now();
+        loop {
+            let left = limit.saturating_sub(begun.elapsed());
+            match ask(left.clamp(PAUSE, ATTEMPT)) {
+                Ok(answer) => return Ok(answer),
+                Err(error) if !code(&error).is_some_and(passes) => return Err(self.error(operation, &error)),
+                Err(error) if begun.elapsed() + PAUSE >= limit => {
+                    return Err(self.unreachable(operation, begun.elapsed(), &error.to_string()));
+                }
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    /// Nobody answered.
+    pub(super) fn unreachable(&self, operation: &'static str, waited: Duration, detail: &str) -> Error {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Error::Unreachable {
+            servers: self.servers.clone(),
+            operation,
+            waited_s: waited.as_secs(),
+            detail: trouble.unwrap_or_else(|| detail.to_owned()),
+        }
+    }
+
+    /// Kafka has refused.
+    pub(super) fn error(&self, operation: &'static str, source: &KafkaError) -> Error {
+        match code(source) {
+            Some(code) if passes(code) => self.unreachable(operation, Duration::ZERO, &source.to_string()),
+            _ => Error::Kafka { operation, servers: self.servers.clone(), detail: source.to_string() },
+        }
+    }
+}
+
+/// The code in an error.
+pub(super) fn code(error: &KafkaError) -> Option<Code> {
+    match error {
+        KafkaError::Transaction(error) => Some(error.code()),
+        other => other.rdkafka_error_code(),
+    }
+}
+
+/// Whether the same call may succeed a little later.
+pub(super) fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::OperationTimedOut
+            | Code::MessageTimedOut
+            | Code::RequestTimedOut
+            | Code::Resolve
+            | Code::WaitingForCoordinator
+            | Code::TimedOutQueue
+            | Code::Retry
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::BrokerNotAvailable
+            | Code::ReplicaNotAvailable
+            | Code::NetworkException
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::NotController
+            | Code::NotEnoughReplicas
+            | Code::NotEnoughReplicasAfterAppend
+            | Code::ConcurrentTransactions
+            | Code::UnstableOffsetCommit
+            | Code::KafkaStorageError
+            | Code::OffsetNotAvailable
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::RebalanceInProgress
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str, properties: &[(&str, &str)]) -> KafkaSettings {
+        let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        KafkaSettings { url: url.to_owned(), properties, timeout: Duration::from_millis(300) }
+    }
+
+    #[test]
+    fn places() {
+        let cases = [
+            ("kafka://localhost:9092", Some("localhost:9092")),
+            ("kafka://a:1,b:2/", Some("a:1,b:2")),
+            ("kafka://[::1]:9092", Some("[::1]:9092")),
+            ("kafka://", None),
+            ("kafka://host", None),
+            ("kafka://host:0", None),
+            ("kafka://:9092", None),
+            ("kafka://a:1,", None),
+            ("kafka://a:1,b", None),
+        ];
+        for (url, servers) in cases {
+            let place = Place::new(&settings(url, &[]));
+            assert_eq!(place.ok().map(|place| place.servers).as_deref(), servers, "{url}");
+        }
+    }
+
+    #[test]
+    fn properties_that_promises_rest_on_are_refused() {
+        let error = Place::new(&settings("kafka://a:1", &[("enable.idempotence", "false")])).err().unwrap();
+        assert!(error.to_string().contains("enable.idempotence"), "{error}");
+        let place = Place::new(&settings("kafka://a:1", &[("message.max.bytes", "5000000")])).unwrap();
+        assert_eq!(place.max_record_bytes(), 5_000_000);
+    }
+}

@@ -1,0 +1,510 @@
+//! A producer: a transaction is on its way to the brokers while it is being made, and kept until it is known to be
+//! stored, so that it can be sent again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::ask::{Isolation, Partition};
+use super::context::Context;
+use super::place::{code, passes};
+use super::{Shared, Topic};
+use crate::{Error, Producer, Records, Result};
+
+/// Brokers give an open transaction up after so long; whoever has crashed holds readers up until then.
+const TRANSACTION_TIMEOUT_MS: &str = "60000";
+/// A transaction that has been open for so long is sent anew rather than left to that.
+const OPEN_LIMIT: Duration = Duration::from_secs(40);
+/// How long a committed transaction is waited for to be seen by readers, who also wait for those of others.
+const SEEN_LIMIT: Duration = Duration::from_secs(1);
+/// Waiting for room in the client's queue, or for deliveries.
+const TICK: Duration = Duration::from_millis(2);
+/// A producer that is dropped does not wait for longer.
+const FAREWELL: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the user's properties may change. Only failed deliveries are reported: a report for each record costs more than
+/// the record.
+const DEFAULTS: [(&str, &str); 5] = [
+    ("compression.type", "lz4"),
+    ("linger.ms", "5"),
+    ("queue.buffering.max.messages", "500000"),
+    ("queue.buffering.max.kbytes", "131072"),
+    ("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS),
+];
+
+pub(super) struct KafkaProducer {
+    shared: Arc<Shared>,
+    transactional_id: String,
+    client: BaseProducer<Context>,
+    /// What the transaction holds.
+    parts: Vec<Part>,
+    offsets: Vec<OffsetMove>,
+    /// How many of the parts are with the client.
+    sent: usize,
+    /// The client has a part of one of them.
+    is_torn: bool,
+    state: State,
+}
+
+struct Part {
+    topic: Arc<Topic>,
+    partition: u32,
+    records: Records,
+}
+
+struct OffsetMove {
+    group: String,
+    topic: Arc<Topic>,
+    partition: u32,
+    from: i64,
+    next: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The brokers know of no transaction.
+    Closed,
+    Open {
+        since: Instant,
+    },
+    /// A commit has been asked for, and the answer is not known.
+    Committing,
+    /// The client is of no use any more: a newer producer has the id.
+    Fenced,
+    /// The client is of no use any more for another reason; the next one is made by an abort.
+    Broken,
+}
+
+/// Why a step towards a commit did not succeed.
+enum Setback {
+    /// The transaction must be aborted; it can be sent again.
+    Abort(KafkaError),
+    /// The brokers have not answered in time; ask again.
+    Unknown(KafkaError),
+    /// The client is of no use any more.
+    Fatal(KafkaError),
+    /// Refused for good.
+    Refused(KafkaError),
+}
+
+impl KafkaProducer {
+    pub(super) fn new(shared: Arc<Shared>, transactional_id: &str) -> Result<Self> {
+        let client = client(&shared, transactional_id)?;
+        Ok(Self {
+            shared,
+            transactional_id: transactional_id.to_owned(),
+            client,
+            parts: Vec::new(),
+            offsets: Vec::new(),
+            sent: 0,
+            is_torn: false,
+            state: State::Closed,
+        })
+    }
+
+    /// Gives the client what it does not have yet.
+    fn produce(&mut self) -> std::result::Result<(), Setback> {
+        if self.state == State::Closed {
+            self.client.begin_transaction().map_err(|error| self.setback(error))?;
+            self.state = State::Open { since: Instant::now() };
+            self.sent = 0;
+        }
+        while self.sent < self.parts.len() {
+            if self.is_torn {
+                return Err(Setback::Abort(KafkaError::MessageProduction(Code::QueueFull)));
+            }
+            self.is_torn = true;
+            self.enqueue(&self.parts[self.sent]).map_err(|error| self.setback(error))?;
+            self.is_torn = false;
+            self.sent += 1;
+        }
+        self.client.poll(Duration::ZERO);
+        Ok(())
+    }
+
+    fn enqueue(&self, part: &Part) -> KafkaResult<()> {
+        let records = &part.records;
+        for i in 0..records.len() {
+            let mut record = BaseRecord::<[u8], [u8]>::to(&part.topic.name)
+                .partition(part.partition as i32)
+                .payload(records.value(i))
+                // The client takes 0 for now, and brokers refuse what lies before 1970.
+                .timestamp(records.timestamp_ms(i).max(1));
+            if let Some(key) = records.key(i) {
+                record = record.key(key);
+            }
+            let headers = records.headers(i);
+            if headers.len() > 0 {
+                let list = OwnedHeaders::new_with_capacity(headers.len());
+                let insert =
+                    |list: OwnedHeaders, (key, value): (&str, _)| list.insert(Header { key, value: Some(value) });
+                record = record.headers(headers.fold(list, insert));
+            }
+            self.enqueue_one(record)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for room in the client's queue.
+    fn enqueue_one(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> KafkaResult<()> {
+        let begun = Instant::now();
+        loop {
+            record = match self.client.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(Code::QueueFull), back)) if begun.elapsed() < self.limit() => back,
+                Err((error, _)) => return Err(error),
+            };
+            self.client.poll(TICK);
+        }
+    }
+
+    /// Waits until everything is with the brokers.
+    fn deliver(&self, until: Instant) -> std::result::Result<(), Setback> {
+        loop {
+            let waiting = self.client.in_flight_count();
+            if waiting > 0 {
+                self.client.poll(TICK);
+            }
+            if let Some(error) = self.client.context().take_undelivered() {
+                return Err(match self.setback(error) {
+                    // Whatever the reason: the transaction lacks a record.
+                    Setback::Unknown(error) => Setback::Abort(error),
+                    other => other,
+                });
+            }
+            if waiting == 0 {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(Setback::Abort(KafkaError::Flush(Code::OperationTimedOut)));
+            }
+        }
+    }
+
+    /// Another consumer must not have been where this one has read.
+    fn check_offsets(&self) -> Result<()> {
+        for group in self.groups() {
+            let steps: Vec<&OffsetMove> = self.offsets.iter().filter(|step| step.group == group).collect();
+            let partitions: Vec<Partition<'_>> = steps.iter().map(|step| step.partition()).collect();
+            let stored = self.shared.committed(&group, Isolation::Committed, &partitions)?;
+            for (step, found) in steps.into_iter().zip(stored) {
+                if found.is_some_and(|found| found != step.from) {
+                    return Err(Error::OffsetConflict {
+                        group,
+                        topic: step.topic.name.clone(),
+                        partition: step.partition,
+                        expected: step.from,
+                        found,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&self) -> Vec<String> {
+        let mut groups: Vec<String> = self.offsets.iter().map(|step| step.group.clone()).collect();
+        groups.sort();
+        groups.dedup();
+        groups
+    }
+
+    fn send_group_offsets(&self, group: &str, until: Instant) -> std::result::Result<(), Setback> {
+        let mut list = TopicPartitionList::new();
+        for step in self.offsets.iter().filter(|step| step.group == group) {
+            list.add_partition_offset(&step.topic.name, step.partition as i32, Offset::Offset(step.next))
+                .map_err(Setback::Refused)?;
+        }
+        let metadata = self.shared.group_metadata(group).map_err(Setback::Refused)?;
+        self.insist(until, |left| self.client.send_offsets_to_transaction(&list, &metadata, left))
+    }
+
+    /// All of it to the brokers, and then the commit.
+    fn try_commit(&mut self, until: Instant) -> std::result::Result<(), Setback> {
+        self.produce()?;
+        self.deliver(until)?;
+        for group in self.groups() {
+            self.send_group_offsets(&group, until).map_err(|setback| match setback {
+                // Only a commit may be asked for again and again.
+                Setback::Unknown(error) => Setback::Abort(error),
+                other => other,
+            })?;
+        }
+        self.state = State::Committing;
+        self.insist(until, |left| self.client.commit_transaction(left))
+    }
+
+    /// Repeats a call whose outcome is unknown until it is known, or the time is over.
+    fn insist(
+        &self,
+        until: Instant,
+        mut call: impl FnMut(Duration) -> KafkaResult<()>,
+    ) -> std::result::Result<(), Setback> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match call(left.max(PAUSE)).map_err(|error| self.setback(error)) {
+                Err(Setback::Unknown(error)) if Instant::now() + PAUSE >= until => return Err(Setback::Unknown(error)),
+                Err(Setback::Unknown(_)) => std::thread::sleep(PAUSE),
+                done => return done,
+            }
+        }
+    }
+
+    /// What an error means for the transaction.
+    fn setback(&self, error: KafkaError) -> Setback {
+        if self.client.client().fatal_error().is_some() {
+            return Setback::Fatal(error);
+        }
+        match &error {
+            KafkaError::Transaction(of) if of.is_fatal() => Setback::Fatal(error),
+            KafkaError::Transaction(of) if of.txn_requires_abort() => Setback::Abort(error),
+            KafkaError::Transaction(of) if of.is_retriable() => Setback::Unknown(error),
+            // The client has found out by itself that the transaction can't go on.
+            KafkaError::MessageProduction(Code::State | Code::PurgeQueue | Code::PurgeInflight) => {
+                Setback::Abort(error)
+            }
+            KafkaError::MessageProduction(Code::Fatal) => Setback::Fatal(error),
+            other => match code(other) {
+                Some(Code::QueueFull) => Setback::Abort(error),
+                Some(code) if passes(code) => Setback::Unknown(error),
+                _ => Setback::Refused(error),
+            },
+        }
+    }
+
+    /// Gives the open transaction up; the client is ready for the next then.
+    fn abort_open(&mut self, until: Instant) -> std::result::Result<(), Setback> {
+        self.client.purge(PurgeConfig::default().queue().inflight());
+        while self.client.in_flight_count() > 0 && Instant::now() < until {
+            self.client.poll(TICK);
+        }
+        let aborted = self.insist(until, |left| self.client.abort_transaction(left));
+        self.client.context().take_undelivered();
+        if aborted.is_ok() {
+            self.state = State::Closed;
+            self.sent = 0;
+            self.is_torn = false;
+        }
+        aborted
+    }
+
+    /// The error for the caller, and what is left of the client.
+    fn fail(&mut self, setback: Setback, begun: Instant) -> Error {
+        match setback {
+            Setback::Fatal(error) => {
+                let fatal = self.client.client().fatal_error();
+                let code = fatal.as_ref().map(|(code, _)| *code).or_else(|| code(&error));
+                if matches!(code, Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)) {
+                    self.state = State::Fenced;
+                    return self.fenced();
+                }
+                self.state = State::Broken;
+                let detail = fatal.map_or_else(|| error.to_string(), |(_, text)| text);
+                Error::Kafka { operation: "commit to", servers: self.shared.place.servers.clone(), detail }
+            }
+            Setback::Abort(error) | Setback::Unknown(error) => {
+                self.shared.place.unreachable("commit to", begun.elapsed(), &error.to_string())
+            }
+            Setback::Refused(error) => self.shared.place.error("commit to", &error),
+        }
+    }
+
+    fn fenced(&self) -> Error {
+        Error::Fenced { transactional_id: self.transactional_id.clone(), epochs: None }
+    }
+
+    fn limit(&self) -> Duration {
+        self.shared.place.limit
+    }
+
+    /// The transaction is stored.
+    fn settle(&mut self) {
+        self.state = State::Closed;
+        self.sent = 0;
+        let (parts, offsets) = (std::mem::take(&mut self.parts), std::mem::take(&mut self.offsets));
+        self.shared.note_commit();
+        self.wait_until_seen(&parts, &offsets);
+    }
+
+    /// A commit is acknowledged before its markers are written, and readers see it by them. Waits until they do, so that
+    /// what is read after a commit has it; not for long, as a transaction of somebody else may be in the way.
+    fn wait_until_seen(&self, parts: &[Part], offsets: &[OffsetMove]) {
+        let mut partitions: Vec<Partition<'_>> = parts.iter().map(|part| (&*part.topic.name, part.partition)).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        let Ok(ends) = self.shared.ends(&partitions, Isolation::Open) else { return };
+        let until = Instant::now() + SEEN_LIMIT;
+        while let Ok(seen) = self.shared.ends(&partitions, Isolation::Committed) {
+            if seen.iter().zip(&ends).all(|(seen, end)| seen >= end) || Instant::now() >= until {
+                break;
+            }
+            std::thread::sleep(TICK);
+        }
+        for step in offsets {
+            // Offsets of a transaction whose markers are missing are waited for by the question itself.
+            let _ = self.shared.committed(&step.group, Isolation::Committed, &[step.partition()]);
+        }
+    }
+}
+
+impl OffsetMove {
+    fn partition(&self) -> Partition<'_> {
+        (&self.topic.name, self.partition)
+    }
+}
+
+/// A client whose transactional id is its own from now on.
+fn client(shared: &Shared, transactional_id: &str) -> Result<BaseProducer<Context>> {
+    let place = &shared.place;
+    let mut config = place.config();
+    config
+        .set("transactional.id", transactional_id)
+        .set("enable.idempotence", "true")
+        .set("delivery.report.only.error", "true");
+    for (name, value) in DEFAULTS {
+        if config.get(name).is_none() {
+            config.set(name, value);
+        }
+    }
+    let client: BaseProducer<Context> =
+        config.create_with_context(place.context()).map_err(|source| place.client_error(source))?;
+    place.patiently("register a producer with", |limit| client.init_transactions(limit))?;
+    Ok(client)
+}
+
+impl Producer for KafkaProducer {
+    fn send(&mut self, topic: &str, partition: u32, records: Records) -> Result<()> {
+        if matches!(self.state, State::Committing | State::Broken) {
+            return Err(Error::Unsettled { transactional_id: self.transactional_id.clone() });
+        }
+        let topic = self.shared.topic(topic)?;
+        topic.check(partition)?;
+        let limit = self.shared.place.max_record_bytes();
+        let largest = (0..records.len()).map(|i| records.record_bytes(i)).max().unwrap_or(0);
+        if largest > limit {
+            return Err(Error::RecordTooLarge { topic: topic.name.clone(), bytes: largest, limit });
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.parts.push(Part { topic, partition, records });
+        // What does not succeed now is said, and mended where it can be, by the commit.
+        if !matches!(self.state, State::Fenced) {
+            let _ = self.produce();
+        }
+        Ok(())
+    }
+
+    fn send_offsets(&mut self, group: &str, topic: &str, partition: u32, from: i64, next: i64) -> Result<()> {
+        if matches!(self.state, State::Committing | State::Broken) {
+            return Err(Error::Unsettled { transactional_id: self.transactional_id.clone() });
+        }
+        let topic = self.shared.topic(topic)?;
+        topic.check(partition)?;
+        let group = group.to_owned();
+        if from < 0 || next < from {
+            return Err(Error::BadOffsets { group, topic: topic.name.clone(), partition, from, next });
+        }
+        let is_same = |step: &&mut OffsetMove| {
+            step.partition == partition && step.topic.name == topic.name && step.group == group
+        };
+        match self.offsets.iter_mut().find(is_same) {
+            Some(step) if step.next == from => step.next = next,
+            Some(step) => {
+                let found = Some(step.next);
+                let topic = topic.name.clone();
+                return Err(Error::OffsetConflict { group, topic, partition, expected: from, found });
+            }
+            None => self.offsets.push(OffsetMove { group, topic, partition, from, next }),
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let until = begun + self.limit();
+        match self.state {
+            State::Fenced => return Err(self.fenced()),
+            State::Broken => return Err(Error::Unsettled { transactional_id: self.transactional_id.clone() }),
+            State::Closed if self.parts.is_empty() && self.offsets.is_empty() => return Ok(()),
+            State::Open { since } if since.elapsed() > OPEN_LIMIT => {
+                self.abort_open(until).map_err(|setback| self.fail(setback, begun))?;
+            }
+            _ => {}
+        }
+        if self.state != State::Committing {
+            self.check_offsets()?;
+        }
+        loop {
+            let done = match self.state {
+                State::Committing => self.insist(until, |left| self.client.commit_transaction(left)),
+                _ => self.try_commit(until),
+            };
+            match done {
+                Ok(()) => {
+                    self.settle();
+                    return Ok(());
+                }
+                Err(Setback::Abort(error)) => {
+                    self.abort_open(until).map_err(|setback| self.fail(setback, begun))?;
+                    if Instant::now() + PAUSE >= until {
+                        return Err(self.fail(Setback::Abort(error), begun));
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+                Err(setback) => return Err(self.fail(setback, begun)),
+            }
+        }
+    }
+
+    fn abort(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let until = begun + self.limit();
+        let was_stored = match self.state {
+            State::Closed | State::Fenced => Ok(false),
+            State::Open { .. } => self.abort_open(until).map(|()| false),
+            // What was asked for can't be taken back; only the answer can be had.
+            State::Committing => match self.insist(until, |left| self.client.commit_transaction(left)) {
+                Ok(()) => Ok(true),
+                Err(Setback::Abort(_)) => self.abort_open(until).map(|()| false),
+                Err(setback) => Err(setback),
+            },
+            State::Broken => {
+                self.client = client(&self.shared, &self.transactional_id)?;
+                self.state = State::Closed;
+                self.is_torn = false;
+                Ok(false)
+            }
+        };
+        match was_stored {
+            Ok(true) => {
+                self.settle();
+                return Err(Error::AlreadyCommitted { transactional_id: self.transactional_id.clone() });
+            }
+            Ok(false) => {}
+            // Whoever was fenced has nothing that could be stored.
+            Err(setback) => match self.fail(setback, begun) {
+                Error::Fenced { .. } => {}
+                error => return Err(error),
+            },
+        }
+        self.parts.clear();
+        self.offsets.clear();
+        self.sent = 0;
+        Ok(())
+    }
+}
+
+impl Drop for KafkaProducer {
+    fn drop(&mut self) {
+        if matches!(self.state, State::Open { .. }) {
+            // An open transaction holds readers up until the brokers give it up.
+            let _ = self.abort_open(Instant::now() + FAREWELL);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Reading partitions: a consumer each, which goes on fetching ahead between two reads, kept for the next read that
+//! goes on where it is.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::context::Context;
+use super::place::{Place, passes};
+use super::queue::{Event, Queue};
+use crate::{Error, Fetched, Offsets, RecordsBuilder, Result};
+
+/// Consumers of this group take no part in it; the name is for the broker's access rules.
+const GROUP: &str = "streamreel-reader";
+/// A batch holds less than 4 GiB, so a read stops far below, whatever it is asked for.
+const MOST_BYTES: usize = 1 << 30;
+/// A read stops when its records have so many different names of headers: looking one up takes longer with each.
+const MOST_NAMES: usize = 500;
+/// How long a consumer waits for the next message before it looks at the time.
+const LOOK_UP: Duration = Duration::from_millis(100);
+/// How long the message after one that came is waited for: a little longer than a broker takes to say that there is none.
+const END_WAIT: Duration = Duration::from_millis(40);
+/// A consumer that nobody used for so long is closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// Readers of one partition at different places.
+const MOST_A_PARTITION: usize = 3;
+
+/// Why a read brought nothing.
+pub(super) enum Failure {
+    /// The offset is not there any more.
+    OutOfRange,
+    Other(Error),
+}
+
+/// Consumers that are not being used.
+#[derive(Default)]
+pub(super) struct Readers {
+    idle: Mutex<Vec<Reader>>,
+}
+
+struct Reader {
+    queue: Queue,
+    consumer: BaseConsumer<Context>,
+    topic: String,
+    partition: u32,
+    /// The offset of the next record, or below it where there are gaps.
+    next: i64,
+    used: Instant,
+}
+
+impl Readers {
+    /// Reads committed records from `offset` on, up to `end` or to about `max_bytes`. There must be an end beyond
+    /// `offset`.
+    pub(super) fn read(
+        &self,
+        place: &Place,
+        topic: &str,
+        partition: u32,
+        offset: i64,
+        end: i64,
+        max_bytes: usize,
+    ) -> std::result::Result<Fetched, Failure> {
+        let kept = self.take(topic, partition, offset).and_then(|reader| reader.at(offset, place.limit));
+        let mut reader = match kept {
+            Some(reader) => reader,
+            None => Reader::new(place, topic, partition, offset).map_err(Failure::Other)?,
+        };
+        // One that has failed is not used again.
+        let fetched = reader.read(place, end, max_bytes)?;
+        reader.used = Instant::now();
+        self.put(reader);
+        Ok(fetched)
+    }
+
+    /// The reader that stands there; else, if the partition has enough of them, the one that was used least lately.
+    fn take(&self, topic: &str, partition: u32, offset: i64) -> Option<Reader> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of = |reader: &Reader| reader.partition == partition && reader.topic == topic;
+        if let Some(at) = idle.iter().position(|reader| is_of(reader) && reader.next == offset) {
+            return Some(idle.swap_remove(at));
+        }
+        let of_it: Vec<usize> = (0..idle.len()).filter(|at| is_of(&idle[*at])).collect();
+        if of_it.len() < MOST_A_PARTITION {
+            return None;
+        }
+        of_it.into_iter().min_by_key(|at| idle[*at].used).map(|at| idle.swap_remove(at))
+    }
+
+    fn put(&self, reader: Reader) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(reader);
+        let (kept, old) = std::mem::take(&mut *idle).into_iter().partition(|reader| reader.used.elapsed() < IDLE);
+        *idle = kept;
+        drop(idle);
+        // Closing takes a moment.
+        drop::<Vec<Reader>>(old);
+    }
+}
+
+impl Reader {
+    fn new(place: &Place, topic: &str, partition: u32, offset: i64) -> Result<Self> {
+        let mut config = place.config();
+        config
+            .set("group.id", GROUP)
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("enable.partition.eof", "true")
+            .set("max.poll.interval.ms", "86400000");
+        for (name, value) in DEFAULTS {
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
+        }
+        let consumer: BaseConsumer<Context> =
+            config.create_with_context(place.context()).map_err(|source| place.client_error(source))?;
+        let mut list = TopicPartitionList::new();
+        let assigned = list
+            .add_partition_offset(topic, partition as i32, Offset::Offset(offset))
+            .and_then(|()| consumer.assign(&list));
+        assigned.map_err(|source| place.error("read from", &source))?;
+        let queue = Queue::of(&consumer).ok_or_else(|| Error::Kafka {
+            operation: "read from",
+            servers: place.servers.clone(),
+            detail: "the client has no queue".to_owned(),
+        })?;
+        Ok(Self { queue, consumer, topic: topic.to_owned(), partition, next: offset, used: Instant::now() })
+    }
+
+    /// The reader at another offset; `None` if it can't get there.
+    fn at(mut self, offset: i64, limit: Duration) -> Option<Self> {
+        if self.next != offset {
+            self.consumer.seek(&self.topic, self.partition as i32, Offset::Offset(offset), limit).ok()?;
+            self.next = offset;
+        }
+        Some(self)
+    }
+
+    fn read(&mut self, place: &Place, end: i64, max_bytes: usize) -> std::result::Result<Fetched, Failure> {
+        let (mut records, mut offsets) = (RecordsBuilder::new(), Vec::new());
+        let most_bytes = max_bytes.clamp(1, MOST_BYTES);
+        let begun = Instant::now();
+        let mut next = self.next;
+        while next < end && records.bytes() < most_bytes && records.names() < MOST_NAMES {
+            // What has come is given soon. But the end is waited for, so that a reader does not stop short of a marker.
+            let timeout = if offsets.is_empty() { LOOK_UP } else { END_WAIT };
+            let event = self.queue.next(timeout, |event| match event {
+                Event::Message(message) => {
+                    // From before a change of place.
+                    if message.offset() >= next {
+                        next = message.offset() + 1;
+                        offsets.push(message.offset());
+                        let mut headers = Vec::new();
+                        message.headers(&mut headers);
+                        records.push(message.timestamp_ms(), message.key(), message.value(), &headers);
+                    }
+                    Ok(())
+                }
+                Event::End(offset) => {
+                    next = next.max(offset);
+                    Ok(())
+                }
+                Event::Error { code: Code::AutoOffsetReset | Code::OffsetOutOfRange, .. } => Err(Failure::OutOfRange),
+                Event::Error { code, is_fatal, .. } if !is_fatal && (passes(code) || code == Code::Fail) => Ok(()),
+                Event::Error { text, .. } => {
+                    let servers = place.servers.clone();
+                    Err(Failure::Other(Error::Kafka { operation: "read from", servers, detail: text }))
+                }
+                Event::Other => Ok(()),
+            });
+            match event {
+                Some(read) => read?,
+                None if !offsets.is_empty() => break,
+                None if begun.elapsed() >= place.limit => {
+                    return Err(Failure::Other(place.unreachable("read from", begun.elapsed(), "no records came")));
+                }
+                None => {}
+            }
+        }
+        self.next = next;
+        Ok(Fetched { records: records.finish(), offsets: Offsets::Each(offsets), next_offset: next })
+    }
+}
+
+/// What the user's properties may change. A broker with nothing new answers after `fetch.wait.max.ms`, and only that
+/// answer tells that a partition has ended; what is fetched ahead is bounded for each reader.
+const DEFAULTS: [(&str, &str); 4] = [
+    ("fetch.wait.max.ms", "25"),
+    ("fetch.error.backoff.ms", "100"),
+    ("queued.max.messages.kbytes", "16384"),
+    ("fetch.queue.backoff.ms", "50"),
+];

@@ -1,0 +1,66 @@
+//! What needs a real Kafka: starts one in a folder of its own, holds the log to the same suite as the embedded one, and goes the
+//! whole way on it.
+
+use std::env;
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::tools::{cargo, command, root, step};
+
+/// A broker that ends with this value.
+struct Broker {
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Broker {
+    fn start() -> Result<Self> {
+        let folder = env::temp_dir().join(format!("streamreel-kafka-{}", std::process::id()));
+        let broker = Self { folder, port: two_free_ports()? };
+        let (folder, port) = (broker.folder.to_string_lossy().into_owned(), broker.port.to_string());
+        step("start Kafka", &mut command(script(), &["start", &folder, &port]))?;
+        Ok(broker)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let folder = self.folder.to_string_lossy().into_owned();
+        // Its data goes anyhow: it need not end well.
+        if let Err(error) = step("end Kafka", &mut command(script(), &["kill", &folder])) {
+            eprintln!("{error:#}");
+        }
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            eprintln!("can't remove {folder}: {error}");
+        }
+    }
+}
+
+fn script() -> PathBuf {
+    root().join("kafka/broker.sh")
+}
+
+/// A port for clients with a free one after it, for the controller.
+fn two_free_ports() -> Result<u16> {
+    for _ in 0..100 {
+        let free = TcpListener::bind("127.0.0.1:0").context("no free port")?;
+        let port = free.local_addr()?.port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no two free ports beside one another")
+}
+
+/// Runs all of it.
+pub fn run() -> Result<()> {
+    let broker = Broker::start()?;
+    // Two packages have a test of this name.
+    let mut test = cargo("test", &["--release", "--test", "kafka", "--", "--nocapture"]);
+    test.env("STREAMREEL_TEST_KAFKA", format!("127.0.0.1:{}", broker.port))
+        .env("STREAMREEL_TEST_KAFKA_DIR", &broker.folder);
+    step("the log, and the whole way, on Kafka", &mut test)
+}

@@ -9,6 +9,20 @@ On other engines, and where the table is built whole, it is true of every row.
     {{ adapter.dispatch('changed', 'streamreel')(alias) }}
 {%- endmacro %}
 
+{#- True of the rows on dates that this build has derived again, of every row where dates are not among `columns`. -#}
+{% macro may_have_changed(columns) -%}
+    {%- set dates = var('changed_dates', []) if 'view_date' in columns else [] -%}
+    {%- if dates -%}
+        view_date in ({{ date_literals(dates) }})
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro date_literals(dates) -%}
+    {%- for date in dates %}cast('{{ date }}' as date){{ ', ' if not loop.last }}{% endfor -%}
+{%- endmacro %}
+
 {% macro default__changed(alias) -%}
     true
 {%- endmacro %}
@@ -24,9 +38,7 @@ are not opened.
         {%- set dates = var('changed_dates', []) -%}
         exists (select 1 from silver.changed_groups as touched where {{ same_group(alias, 'touched', columns) }})
         {%- if 'view_date' in columns and dates %}
-            and {{ alias }}.view_date in (
-                {%- for date in dates %}cast('{{ date }}' as date){{ ', ' if not loop.last }}{% endfor -%}
-            )
+            and {{ alias }}.view_date in ({{ date_literals(dates) }})
         {%- endif -%}
     {%- else -%}
         true

@@ -10,11 +10,12 @@ const READERS: [&str; 6] =
     ["deltalake==1.6.*", "pyarrow", "polars", "duckdb==1.5.5", "duckdb-extensions", "duckdb-extension-delta==1.5.5"];
 
 /// What people and programs look at, each driven by the clients that it is for.
-const SURFACES: [(&str, &str); 4] = [
+const SURFACES: [(&str, &str); 5] = [
     ("page", "tests/page/run.py"),
     ("SQL clients", "tests/sql/run.py"),
     ("exports", "tests/exports/run.py"),
     ("surfaces", "tests/surfaces/run.py"),
+    ("deployment", "tests/deploy/run.py"),
 ];
 
 /// Runs all of it.

@@ -24,6 +24,9 @@ fn nullable(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)
 }
 
+/// Columns of any table whose values hardly repeat, beside whole numbers and times.
+pub(crate) const DISTINCT: [&str; 4] = ["event_id", "position_s", "seek_from_s", "seek_to_s"];
+
 fn text(name: &str) -> Field {
     nullable(name, DataType::Utf8)
 }

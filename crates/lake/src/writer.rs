@@ -11,7 +11,7 @@ use arrow_array::{
 };
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_row::{RowConverter, SortField};
-use arrow_schema::{ArrowError, DataType, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, SchemaRef, TimeUnit};
 use arrow_select::{concat::concat_batches, take::take_record_batch};
 use deltalake::{
     DeltaTableError,
@@ -20,8 +20,9 @@ use deltalake::{
 };
 use indexmap::IndexMap;
 use parquet::{
-    basic::{Compression, ZstdLevel},
-    file::properties::WriterProperties,
+    basic::{Compression, Encoding, ZstdLevel},
+    file::properties::{WriterProperties, WriterPropertiesBuilder},
+    schema::types::ColumnPath,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -31,6 +32,7 @@ use crate::{
     read::some_columns,
     spec::TableId,
     table::{self, Placing, Table},
+    tables,
 };
 
 /// Tasks that encode.
@@ -335,8 +337,8 @@ fn open_file(target: &Target, partition: &RecordBatch) -> Result<PartitionWriter
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_created_by(concat!("streamreel ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build();
+        .set_created_by(concat!("streamreel ", env!("CARGO_PKG_VERSION")).to_owned());
+    let properties = target.file_schema.fields().iter().fold(properties, |p, field| encoded(p, field)).build();
     let config = PartitionWriterConfig::try_new(
         Arc::clone(&target.file_schema),
         values,
@@ -353,6 +355,20 @@ fn open_file(target: &Target, partition: &RecordBatch) -> Result<PartitionWriter
             PartitionWriter::try_with_config(Arc::new(target.store.clone()), config, Default::default(), stats)
         })
         .map_err(|e| target.delta_error(e))
+}
+
+/// How a column is encoded: by default with a dictionary, which is a waste of time where values hardly repeat.
+fn encoded(properties: WriterPropertiesBuilder, field: &Field) -> WriterPropertiesBuilder {
+    let column = ColumnPath::from(field.name().as_str());
+    match field.data_type() {
+        DataType::Int64 | DataType::Timestamp(..) => properties
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
+        _ if tables::DISTINCT.contains(&field.name().as_str()) => {
+            properties.set_column_dictionary_enabled(column, false)
+        }
+        _ => properties,
+    }
 }
 
 fn project(rows: &RecordBatch, schema: &SchemaRef) -> RecordBatch {

@@ -14,6 +14,16 @@ use crate::yaml::{Kind, Node};
 /// Name of the variable with the dates of the changed groups: templates may limit what they read by it.
 pub(crate) const CHANGED_DATES: &str = "changed_dates";
 
+/// A scope in which templates see the dates of the changed groups.
+fn knowing(mut scope: Scope, changed_dates: Option<&[String]>) -> Scope {
+    if let Some(dates) = changed_dates {
+        let mut vars = (*scope.vars).clone();
+        vars.insert(CHANGED_DATES.to_owned(), Value::from(dates.to_vec()));
+        scope.vars = Arc::new(vars);
+    }
+    scope
+}
+
 impl Project {
     /// What templates of a model see.
     pub(crate) fn model_scope(&self, model: &Model, is_incremental: bool) -> Scope {
@@ -27,12 +37,7 @@ impl Project {
 
     /// A model's SQL. `changed_dates` is given in an incremental build.
     pub(crate) fn compile_model(&self, model: &Model, changed_dates: Option<&[String]>) -> Result<String> {
-        let mut scope = self.model_scope(model, changed_dates.is_some());
-        if let Some(dates) = changed_dates {
-            let mut vars = (*self.vars).clone();
-            vars.insert(CHANGED_DATES.to_owned(), Value::from(dates.to_vec()));
-            scope.vars = Arc::new(vars);
-        }
+        let scope = knowing(self.model_scope(model, changed_dates.is_some()), changed_dates);
         let (body, collected) = self.jinja.render(&model.file, &model.sql, &scope)?;
         self.check_known(model, &collected.refs)?;
         self.with_inlined(body, &collected.refs)
@@ -96,9 +101,10 @@ impl Project {
         }
     }
 
-    /// A data test's SQL: it gives the rows that should not be.
-    pub(crate) fn compile_test(&self, test: &DataTest) -> Result<String> {
-        let scope = self.scope();
+    /// A data test's SQL: it gives the rows that should not be. `changed_dates` is given where rows of other dates have
+    /// passed the test before.
+    pub(crate) fn compile_test(&self, test: &DataTest, changed_dates: Option<&[String]>) -> Result<String> {
+        let scope = knowing(self.scope(), changed_dates);
         let (body, mut refs) = match &test.kind {
             TestKind::Singular { sql } => {
                 let (body, collected) = self.jinja.render(&test.at.file, sql, &scope)?;

@@ -24,7 +24,6 @@ pub mod live;
 pub mod observe;
 mod page;
 mod problem;
-mod refusal;
 pub mod server;
 mod silver;
 

@@ -6,14 +6,14 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Instrument;
 
-use crate::refusal::Refusal;
+use crate::problem::{Kind, Problem};
 
 /// Counter: records by outcome, seen in the cleaned topics since the program started.
 pub const RECORDS: &str = "streamreel_records_total";
@@ -148,5 +148,5 @@ pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = text.unwrap_or("without a message"), "a request failed");
     let detail = "the server failed at this request; its log says where. Others are not affected";
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+    Problem::new(Kind::Internal, detail).into_response()
 }

@@ -23,6 +23,14 @@ pub(crate) enum Kind {
     NoBuild,
     StaleCursor,
     UriTooLong,
+    BadBody,
+    Unauthorized,
+    ForbiddenOrigin,
+    SlowBody,
+    TooLarge,
+    UnsupportedMedia,
+    TooManyEvents,
+    NotStored,
     Internal,
     Unreadable,
     Busy,
@@ -32,7 +40,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All kinds, by status.
-    pub(crate) const ALL: [Kind; 14] = [
+    pub(crate) const ALL: [Kind; 22] = [
         Kind::BadParameter,
         Kind::BadPath,
         Kind::NotFound,
@@ -42,6 +50,14 @@ impl Kind {
         Kind::NoBuild,
         Kind::StaleCursor,
         Kind::UriTooLong,
+        Kind::BadBody,
+        Kind::Unauthorized,
+        Kind::ForbiddenOrigin,
+        Kind::SlowBody,
+        Kind::TooLarge,
+        Kind::UnsupportedMedia,
+        Kind::TooManyEvents,
+        Kind::NotStored,
         Kind::Internal,
         Kind::Unreadable,
         Kind::Busy,
@@ -68,12 +84,9 @@ impl Kind {
                 "No view of this video is in the published build",
                 "/api/v1/videos lists the videos; views of a new one show after the next build.",
             ),
-            Kind::MethodNotAllowed => (
-                "method-not-allowed",
-                405,
-                "Only reading is possible here",
-                "Use GET or HEAD; `Allow` names what is taken.",
-            ),
+            Kind::MethodNotAllowed => {
+                ("method-not-allowed", 405, "The path has no such method", "`Allow` names those that it has.")
+            }
             Kind::NotAcceptable => (
                 "not-acceptable",
                 406,
@@ -95,6 +108,44 @@ impl Kind {
             Kind::UriTooLong => {
                 ("uri-too-long", 414, "The query string is too long", "Ask with fewer or shorter parameters.")
             }
+            Kind::BadBody => (
+                "bad-body",
+                400,
+                "The body holds no events",
+                "Send a JSON array of events, or one event a line; /v1/events/schema says what an event is.",
+            ),
+            Kind::Unauthorized => (
+                "unauthorized",
+                401,
+                "This collector wants a token",
+                "Send `Authorization: Bearer TOKEN` with one of `collector.tokens`.",
+            ),
+            Kind::ForbiddenOrigin => (
+                "forbidden-origin",
+                403,
+                "Pages of this origin may not send events",
+                "Name the origin in the setting `collector.cors_origins`.",
+            ),
+            Kind::SlowBody => ("slow-body", 408, "The body took too long", "Send it again, or in smaller batches."),
+            Kind::TooLarge => ("too-large", 413, "There is too much in one request", "Send smaller batches."),
+            Kind::UnsupportedMedia => (
+                "unsupported-media",
+                415,
+                "Bodies of this type or encoding are not read",
+                "Send application/json, application/x-ndjson or text/plain, plain or with gzip.",
+            ),
+            Kind::TooManyEvents => (
+                "too-many-events",
+                429,
+                "Events come faster than they can be stored",
+                "Send the same again after the seconds that `Retry-After` says.",
+            ),
+            Kind::NotStored => (
+                "not-stored",
+                503,
+                "The events could not be stored",
+                "Send the same again after the seconds that `Retry-After` says; what was stored before is not counted twice.",
+            ),
             Kind::Internal => (
                 "internal",
                 500,
@@ -108,7 +159,7 @@ impl Kind {
                 "The server's log says which file; it tries again by itself.",
             ),
             Kind::Busy => {
-                ("busy", 503, "Too many queries are waiting", "Ask again after the seconds that `Retry-After` says.")
+                ("busy", 503, "Too many are served already", "Ask again after the seconds that `Retry-After` says.")
             }
             Kind::OverLimit => (
                 "over-limit",
@@ -143,12 +194,13 @@ pub(crate) struct Problem {
     detail: String,
     parameter: Option<String>,
     retry_after_s: Option<u32>,
+    closes: bool,
 }
 
 impl Problem {
     /// A problem with what was wrong this time, and what to do.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), parameter: None, retry_after_s: None }
+        Self { kind, detail: detail.into(), parameter: None, retry_after_s: None, closes: false }
     }
 
     /// A wrong query parameter.
@@ -169,6 +221,12 @@ impl Problem {
     /// When to come again, in seconds.
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// What is left of the request is not read, so the connection can't be used again.
+    pub(crate) fn closing(mut self) -> Self {
+        self.closes = true;
         self
     }
 
@@ -193,8 +251,20 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.kind == Kind::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
+}
+
+/// The answer to a method that a path does not have.
+pub(crate) async fn wrong_method() -> Problem {
+    let detail = "this path is there, but not for that method; the header Allow names those that it has";
+    Problem::new(Kind::MethodNotAllowed, detail)
 }
 
 /// Problem details (RFC 9457).

@@ -23,7 +23,7 @@ use crate::health::{self, Health};
 use crate::live::{self, Facts, Live};
 use crate::observe;
 use crate::page;
-use crate::refusal;
+use crate::problem;
 
 /// What topics, headers and reasons are called.
 #[derive(Debug, Clone, Copy)]
@@ -241,7 +241,7 @@ fn start(
     document.merge(of_live);
     document.merge(of_collector);
     let router = health::router(Health { lake, log }).merge(live).merge(collector);
-    let router = router.method_not_allowed_fallback(refusal::wrong_method);
+    let router = router.method_not_allowed_fallback(problem::wrong_method);
     let router = router.merge(api).merge(api::document_route(document)).merge(page::router());
     Ok((around(router), threads))
 }

@@ -38,32 +38,29 @@ known as (
 
 ),
 
-watched as (
+curves as (
 
-    -- The last entry of a curve stands behind its last second.
     select
-        video_id,
-        max(second_s) as seconds
-    from changes
-    group by video_id
+        k.video_id,
+        max(k.second_s) + 1 as seconds
+    from {{ ref('gold__retention_curve') }} as k
+    where {{ changed('k') }}
+    group by k.video_id
 
 ),
 
--- As long as the longest of the video's views, in every region: `seconds` is the number of whole seconds.
+-- In every region as long as the curve of the video, whose number of seconds `seconds` is.
 videos as (
 
     select
         known.video_id,
         case
-            when watched.seconds > known.duration_seconds then cast(watched.seconds as double)
+            when curves.seconds > known.duration_seconds then cast(curves.seconds as double)
             else known.duration_s
         end as duration_s,
-        case
-            when watched.seconds > known.duration_seconds then watched.seconds
-            else known.duration_seconds
-        end as seconds
+        curves.seconds
     from known
-    left join watched on known.video_id = watched.video_id
+    inner join curves on known.video_id = curves.video_id
 
 ),
 
@@ -150,7 +147,6 @@ dense as (
         s.survived
     from spans as s
     inner join videos as v on s.video_id = v.video_id
-    where v.seconds > 0
 
 )
 

@@ -14,6 +14,14 @@ use crate::project::Project;
 use crate::report::{Failure, TestKind as ReportKind, TestReport, TestResult};
 use crate::yaml::{Kind, Node};
 
+/// A test that has to run.
+#[derive(Clone, Copy)]
+pub(super) struct Due<'a> {
+    pub(super) test: &'a DataTest,
+    /// Rows of other dates have passed it before; `None`: none has.
+    pub(super) dates: Option<&'a [String]>,
+}
+
 /// Runs tests, several at a time, and reports on each, in the order given.
 ///
 /// # Errors
@@ -21,14 +29,14 @@ use crate::yaml::{Kind, Node};
 pub(super) async fn run(
     project: &Project,
     state: &State<'_>,
-    tests: &[&DataTest],
+    tests: &[Due<'_>],
     full_refresh: bool,
 ) -> Result<Vec<TestReport>> {
     let session = state.session();
     let since = if full_refresh { None } else { state.builds_since_published(project) };
     let mut shared: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
-    for (index, test) in tests.iter().enumerate() {
-        if let Some((relation, condition)) = row_condition(project, test)? {
+    for (index, due) in tests.iter().enumerate() {
+        if let Some((relation, condition)) = row_condition(project, due.test)? {
             shared.entry(relation).or_default().push((index, condition));
         }
     }
@@ -40,8 +48,8 @@ pub(super) async fn run(
     let indices = shared.values().flatten().map(|(index, _)| *index);
     let counted: BTreeMap<usize, u64> = indices.zip(scanned.into_iter().flatten()).collect();
     let mut each = Vec::with_capacity(tests.len());
-    for (index, test) in tests.iter().enumerate() {
-        each.push(one(project, session, test, counted.get(&index).copied()).boxed());
+    for (index, due) in tests.iter().enumerate() {
+        each.push(one(project, session, *due, counted.get(&index).copied()).boxed());
     }
     stream::iter(each).buffered(state.width()).try_collect().await
 }
@@ -49,7 +57,7 @@ pub(super) async fn run(
 async fn scan(
     project: &Project,
     session: &SessionContext,
-    tests: &[&DataTest],
+    tests: &[Due<'_>],
     relation: &str,
     members: &[(usize, String)],
     since: Option<&[String]>,
@@ -59,13 +67,14 @@ async fn scan(
         .enumerate()
         .map(|(at, (_, condition))| format!("count(*) filter (where {condition}) as c{at}"))
         .collect();
-    let refs: BTreeSet<String> = members.iter().flat_map(|(index, _)| tests[*index].models.iter().cloned()).collect();
-    let names: Vec<&str> = members.iter().map(|(index, _)| tests[*index].name.as_str()).collect();
+    let refs: BTreeSet<String> =
+        members.iter().flat_map(|(index, _)| tests[*index].test.models.iter().cloned()).collect();
+    let names: Vec<&str> = members.iter().map(|(index, _)| tests[*index].test.name.as_str()).collect();
     let node = names.join(", ");
-    let at = members.first().map(|(index, _)| tests[*index].at.clone()).unwrap_or_default();
+    let at = members.first().map(|(index, _)| tests[*index].test.at.clone()).unwrap_or_default();
     let origin = Origin { node: &node, at: &at };
     // Rows that say which build wrote them, and that an earlier one wrote, have passed. A warning is given again.
-    let all_errors = members.iter().all(|(index, _)| tests[*index].severity == Severity::Error);
+    let all_errors = members.iter().all(|(index, _)| tests[*index].test.severity == Severity::Error);
     let mut rows = relation.to_owned();
     if let Some(builds) = since.filter(|_| all_errors) {
         let one = project.with_inlined(format!("select * from {relation}"), &refs)?;
@@ -79,14 +88,15 @@ async fn scan(
     origin.counts(session, &sql).await
 }
 
-async fn one(project: &Project, session: &SessionContext, test: &DataTest, counted: Option<u64>) -> Result<TestReport> {
+async fn one(project: &Project, session: &SessionContext, due: Due<'_>, counted: Option<u64>) -> Result<TestReport> {
+    let Due { test, dates } = due;
     let origin = Origin { node: &test.name, at: &test.at };
     let mut sql = None;
     // The scan shows that there is none; how many there are is counted as dbt counts them.
     let count = match counted {
         Some(0) => 0,
         _ => {
-            let compiled = project.compile_test(test)?;
+            let compiled = project.compile_test(test, dates)?;
             let counting = format!("select count(*) as failures from (\n{compiled}\n) as failing");
             let count = origin.counts(session, &counting).await?.first().copied().unwrap_or(0);
             sql = Some(compiled);
@@ -96,7 +106,7 @@ async fn one(project: &Project, session: &SessionContext, test: &DataTest, count
     let result = if count == 0 {
         TestResult::Passed
     } else {
-        let sql = sql.map_or_else(|| project.compile_test(test), Ok)?;
+        let sql = sql.map_or_else(|| project.compile_test(test, dates), Ok)?;
         TestResult::Failed(Failure { count, sample: origin.sample(session, &sql).await?, sql })
     };
     Ok(report(test, result))

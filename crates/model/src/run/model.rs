@@ -28,6 +28,8 @@ pub(super) struct Inputs {
 /// What was done.
 pub(super) struct Built {
     pub(super) action: Action,
+    /// All days of which rows were derived again; `None`: not known by day.
+    pub(super) dates: Option<Vec<String>>,
     pub(super) redefined: bool,
     pub(super) written: u64,
     pub(super) rows: u64,
@@ -60,7 +62,7 @@ pub(super) async fn build(project: &Project, state: &State<'_>, model: &Model, i
     let decision = decide(state, model, &id, &hash, &inputs).await?;
     let mut built = match decision {
         Decision::Unchanged => {
-            Built { action: Action::Unchanged, redefined: false, written: 0, rows: state.rows(&id).await? }
+            Built { action: Action::Unchanged, dates: None, redefined: false, written: 0, rows: state.rows(&id).await? }
         }
         Decision::Full { redefined } => full(state, model, &id, &full_sql, redefined).await?,
         Decision::Groups(groups) => {
@@ -139,7 +141,7 @@ async fn full(state: &State<'_>, model: &Model, id: &TableId, sql: &str, redefin
     let written = write(&origin, sql, frame, writer, &schema).await?;
     let rows = written.rows;
     state.commit(&mut table, Delete::All, written, CommitNote::new("build")).await?;
-    Ok(Built { action: Action::Full, redefined, written: rows, rows })
+    Ok(Built { action: Action::Full, dates: None, redefined, written: rows, rows })
 }
 
 /// Replaces the changed groups; `None` when the table's columns are others than the query's.
@@ -171,14 +173,16 @@ async fn incremental(
             return Err(origin.refused(sql, format!("changed_by has `{column}`, which the model does not select")));
         }
     }
-    let by_day = table.partition_by().first().is_some_and(|column| column == "view_date")
-        && model.config.changed_by.iter().any(|column| column == "view_date");
+    let by_day = model.config.changed_by.iter().any(|column| column == "view_date");
+    let has_partitions = table.partition_by().first().is_some_and(|column| column == "view_date");
     let count = keys.num_rows();
     let written = write(&origin, sql, frame, table.writer(), &schema).await?;
     let rows = written.rows;
-    let delete = Delete::Keys { keys, partitions: by_day.then(|| groups.dates.clone()), window: None };
+    let delete =
+        Delete::Keys { keys, partitions: (by_day && has_partitions).then(|| groups.dates.clone()), window: None };
     state.commit(&mut table, delete, written, CommitNote::new("build")).await?;
-    Ok(Some(Built { action: Action::Incremental { groups: count }, redefined: false, written: rows, rows: 0 }))
+    let dates = by_day.then(|| groups.dates.clone());
+    Ok(Some(Built { action: Action::Incremental { groups: count }, dates, redefined: false, written: rows, rows: 0 }))
 }
 
 /// Streams a query into files of a table, on a task of its own.

@@ -34,6 +34,8 @@ struct Marks {
     redefined: BTreeSet<String>,
     /// Models that were built.
     ran: BTreeSet<String>,
+    /// Of the models that were not built as a whole, the dates that changed.
+    dates: BTreeMap<String, Vec<String>>,
 }
 
 /// What a step is to do, decided when everything that it needs is done.
@@ -41,13 +43,22 @@ enum Job<'a> {
     UnitTests(Vec<&'a UnitTest>),
     Build(model::Inputs),
     Skip { because: String },
-    DataTests(Vec<(&'a DataTest, Option<TestResult>)>),
+    DataTests(Vec<(&'a DataTest, Status)>),
+}
+
+/// What is known about a data test before it runs.
+enum Status {
+    /// Its result.
+    Known(TestResult),
+    /// It has to run; rows of other dates than these have passed it before.
+    Due(Option<Vec<String>>),
 }
 
 /// What a step did.
 #[derive(Default)]
 struct Done {
     model: Option<ModelReport>,
+    dates: Option<Vec<String>>,
     tests: Vec<TestReport>,
     redefined: bool,
     count: u64,
@@ -125,7 +136,7 @@ impl Run<'_> {
                 }
             },
             Work::DataTests(tests) => {
-                Job::DataTests(tests.iter().map(|test| (*test, self.known(test, marks))).collect())
+                Job::DataTests(tests.iter().map(|test| (*test, self.status(test, marks))).collect())
             }
         }
     }
@@ -139,13 +150,21 @@ impl Run<'_> {
         reads.iter().find_map(|model| marks.failed.get(model).cloned())
     }
 
-    /// The result of a data test that need not run.
-    fn known(&self, test: &DataTest, marks: &Marks) -> Option<TestResult> {
+    fn status(&self, test: &DataTest, marks: &Marks) -> Status {
         if test.models.iter().any(|model| marks.failed.contains_key(model)) {
-            return Some(TestResult::Skipped);
+            return Status::Known(TestResult::Skipped);
         }
-        let unchanged = !self.options.full_refresh && self.state.is_unchanged(self.project, test);
-        unchanged.then_some(TestResult::Unchanged)
+        if !self.options.full_refresh && self.state.is_unchanged(self.project, test) {
+            return Status::Known(TestResult::Unchanged);
+        }
+        // A model is built upon its published rows. They have passed if the project had this test; a warning is given again.
+        let dates = match test.models.iter().collect::<Vec<_>>()[..] {
+            [model] if test.severity == Severity::Error && self.state.is_same_project(self.project) => {
+                marks.dates.get(model).cloned()
+            }
+            _ => None,
+        };
+        Status::Due(dates)
     }
 
     async fn work(&self, step: &Step<'_>, job: Job<'_>) -> Result<Done> {
@@ -179,7 +198,8 @@ impl Run<'_> {
         let built = model::build(self.project, &self.state, &self.project.models[name], inputs).await?;
         let mut report = self.model_report(name, built.action, started);
         (report.written, report.rows) = (built.written, built.rows);
-        Ok(Done { count: built.written, redefined: built.redefined, model: Some(report), tests: Vec::new() })
+        let (count, redefined, dates) = (built.written, built.redefined, built.dates);
+        Ok(Done { count, redefined, dates, model: Some(report), tests: Vec::new() })
     }
 
     fn model_report(&self, name: &str, action: Action, started: Instant) -> ModelReport {
@@ -187,14 +207,18 @@ impl Run<'_> {
         ModelReport { name: name.to_owned(), relation, action, written: 0, rows: 0, elapsed: started.elapsed() }
     }
 
-    async fn data_tests(&self, tests: Vec<(&DataTest, Option<TestResult>)>) -> Result<Done> {
-        let due: Vec<&DataTest> = tests.iter().filter(|(_, known)| known.is_none()).map(|(test, _)| *test).collect();
+    async fn data_tests(&self, tests: Vec<(&DataTest, Status)>) -> Result<Done> {
+        let due = tests.iter().filter_map(|(test, status)| match status {
+            Status::Due(dates) => Some(data_tests::Due { test, dates: dates.as_deref() }),
+            Status::Known(_) => None,
+        });
+        let due: Vec<_> = due.collect();
         let mut found = data_tests::run(self.project, &self.state, &due, self.options.full_refresh).await?.into_iter();
         let mut done = Done::default();
-        for (test, known) in tests {
-            let report = match known {
-                Some(result) => data_tests::report(test, result),
-                None => found.next().expect("one report a due test"),
+        for (test, status) in tests {
+            let report = match status {
+                Status::Known(result) => data_tests::report(test, result),
+                Status::Due(_) => found.next().expect("one report a due test"),
             };
             done.count += u64::from(matches!(report.result, TestResult::Failed(_)));
             done.tests.push(report);
@@ -226,6 +250,7 @@ impl Marks {
                 }
                 Some(Action::Full | Action::Incremental { .. }) => {
                     self.ran.insert(step.name.clone());
+                    self.dates.extend(done.dates.clone().map(|dates| (step.name.clone(), dates)));
                     if done.redefined {
                         self.redefined.insert(step.name.clone());
                     }

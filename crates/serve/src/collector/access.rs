@@ -1,11 +1,11 @@
 //! Who may send events: bearers of a token, where there are tokens, and browsers on pages of the origins that are named.
 
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use subtle::ConstantTimeEq;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::ConfigError;
-use crate::refusal::Refusal;
+use crate::problem::{Kind, Problem};
 
 /// How long a browser may remember what it was allowed.
 const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -33,12 +33,12 @@ impl Access {
     }
 
     /// Lets a request in, or says why not.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         self.check_origin(headers)?;
         self.check_token(headers)
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
         if self.tokens.is_empty() {
             return Ok(());
         }
@@ -46,18 +46,18 @@ impl Access {
         let given = given.and_then(|value| value.strip_prefix(BEARER.as_bytes()));
         let Some(given) = given else {
             let detail = "this collector wants a token: send the header `Authorization: Bearer TOKEN`";
-            return Err(Refusal::new(StatusCode::UNAUTHORIZED, detail));
+            return Err(Problem::new(Kind::Unauthorized, detail));
         };
         // All are looked at, so that the time taken tells nothing.
         let is_known = self.tokens.iter().fold(0, |known, token| known | token.as_bytes().ct_eq(given).unwrap_u8());
         if is_known == 1 {
             return Ok(());
         }
-        Err(Refusal::new(StatusCode::UNAUTHORIZED, "the token is none of this collector's (collector.tokens)"))
+        Err(Problem::new(Kind::Unauthorized, "the token is none of this collector's (collector.tokens)"))
     }
 
     /// A browser sends text without asking first, so that a page of anybody could; hence the origin is checked here too.
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         if self.is_any_origin || self.origins.contains(origin) || is_own(origin, headers.get(header::HOST)) {
             return Ok(());
@@ -66,7 +66,7 @@ impl Access {
             "pages of {} may not send events here; name it in collector.cors_origins",
             String::from_utf8_lossy(origin.as_bytes())
         );
-        Err(Refusal::new(StatusCode::FORBIDDEN, detail))
+        Err(Problem::new(Kind::ForbiddenOrigin, detail))
     }
 
     /// What browsers are told of it.
@@ -137,7 +137,7 @@ mod tests {
             for (name, value) in headers {
                 map.insert(*name, HeaderValue::from_static(value));
             }
-            let status = access.check(&map).map_or_else(|refusal| refusal.into_response().status().as_u16(), |()| 200);
+            let status = access.check(&map).map_or_else(|problem| problem.into_response().status().as_u16(), |()| 200);
             assert_eq!(status, expected, "{tokens:?} {origins:?} {headers:?}");
         }
     }

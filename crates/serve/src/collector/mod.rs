@@ -22,7 +22,6 @@ use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Serialize;
@@ -33,7 +32,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::refusal::{Refusal, wrong_method};
+use crate::problem::{Kind, Problem, wrong_method};
 use crate::server::Names;
 use access::Access;
 use commit::Committer;
@@ -170,5 +169,5 @@ async fn collect(State(collector): State<Arc<Collector>>, request: Request) -> R
 
 async fn absent() -> Response {
     let detail = "this server only reads; events are taken by `streamreel up`, or `streamreel serve --collect`";
-    Refusal::new(StatusCode::NOT_FOUND, detail).closing().into_response()
+    Problem::new(Kind::NotFound, detail).closing().into_response()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use flate2::bufread::MultiGzDecoder;
 use futures::StreamExt;
@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::commit::{Batch, NotStored};
 use super::split::{NoEvents, split};
 use super::{Accepted, Collector, MAX_BODY_BYTES, MAX_EVENTS};
-use crate::refusal::Refusal;
+use crate::problem::{Kind, Problem};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,7 +32,7 @@ const SOON_S: u32 = 1;
 const LATER_S: u32 = 30;
 
 /// Takes events in.
-pub(super) async fn receive(collector: &Collector, headers: &HeaderMap, body: Body) -> Result<Response, Refusal> {
+pub(super) async fn receive(collector: &Collector, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
     collector.access.check(headers)?;
     check_type(headers)?;
     let is_gzip = is_gzip(headers)?;
@@ -46,7 +46,7 @@ pub(super) async fn receive(collector: &Collector, headers: &HeaderMap, body: Bo
     Ok(axum::Json(accepted).into_response())
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     // A beacon of bytes has no type at all.
     let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let given = String::from_utf8_lossy(given.as_bytes());
@@ -58,10 +58,10 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
         "the content type is {given}; send application/json (an array of events), application/x-ndjson (an event a line) or \
          text/plain (either)"
     );
-    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).closing())
+    Err(Problem::new(Kind::UnsupportedMedia, detail).closing())
 }
 
-fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
+fn is_gzip(headers: &HeaderMap) -> Result<bool, Problem> {
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     let encoding = encodings.next().map_or("identity".into(), |value| String::from_utf8_lossy(value.as_bytes()));
     match encoding.trim().to_ascii_lowercase().as_str() {
@@ -69,23 +69,23 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
         "identity" | "" if encodings.next().is_none() => Ok(false),
         _ => {
             let detail = format!("the content encoding is {encoding}; send the events plain or with gzip");
-            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).closing())
+            Err(Problem::new(Kind::UnsupportedMedia, detail).closing())
         }
     }
 }
 
-fn too_large() -> Refusal {
+fn too_large() -> Problem {
     let detail = format!("a request holds at most {MAX_BODY_BYTES} bytes of events; send them in smaller batches");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail).closing()
+    Problem::new(Kind::TooLarge, detail).closing()
 }
 
-fn pressed() -> Refusal {
+fn pressed() -> Problem {
     let detail = "too many events are on their way to the disk just now; send them again in a second";
-    Refusal::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(SOON_S)
+    Problem::new(Kind::TooManyEvents, detail).retry_after(SOON_S)
 }
 
 /// Takes memory for `bytes` more out of what all requests share.
-fn take_memory(collector: &Collector, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+fn take_memory(collector: &Collector, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
     let permits = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
     Semaphore::try_acquire_many_owned(Arc::clone(&collector.memory_kib), permits).map_err(|_| pressed())
 }
@@ -95,7 +95,7 @@ async fn read(
     collector: &Collector,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
+) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         drain(headers, body, 0).await;
         return Err(too_large());
@@ -110,7 +110,7 @@ async fn read(
             chunk = stream.next() => chunk,
             () = &mut deadline => {
                 let detail = format!("the body did not come within {} s", BODY_TIMEOUT.as_secs());
-                return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, detail).closing());
+                return Err(Problem::new(Kind::SlowBody, detail).closing());
             }
         };
         let chunk: Bytes = match chunk {
@@ -118,7 +118,7 @@ async fn read(
             Some(Ok(chunk)) => chunk,
             Some(Err(error)) => {
                 let detail = format!("the body broke off: {error}; nothing of it was stored, send it again");
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, detail).closing());
+                return Err(Problem::new(Kind::BadBody, detail).closing());
             }
         };
         if bytes.len() + chunk.len() > MAX_BODY_BYTES {
@@ -128,7 +128,7 @@ async fn read(
             return Err(too_large());
         }
         while memory.num_permits() * 1024 < bytes.len() + chunk.len() {
-            memory.merge(take_memory(collector, STEP_BYTES).map_err(Refusal::closing)?);
+            memory.merge(take_memory(collector, STEP_BYTES).map_err(Problem::closing)?);
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -158,7 +158,7 @@ fn unzip(
     collector: &Collector,
     bytes: &[u8],
     mut memory: OwnedSemaphorePermit,
-) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
+) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
     let mut decoder = MultiGzDecoder::new(bytes).take(MAX_BODY_BYTES as u64 + 1);
     let mut plain = Vec::new();
     loop {
@@ -171,14 +171,14 @@ fn unzip(
             Ok(_) => {}
             Err(error) => {
                 let detail = format!("the body is no whole gzip ({error}); nothing of it was stored, send it again");
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, detail));
+                return Err(Problem::new(Kind::BadBody, detail));
             }
         }
     }
 }
 
 /// The records of a body, by partition. One that is longer than the limit is cut to it, with a header that says so.
-fn take_apart(body: &[u8], collector: &Collector) -> Result<(Vec<Records>, Accepted), Refusal> {
+fn take_apart(body: &[u8], collector: &Collector) -> Result<(Vec<Records>, Accepted), Problem> {
     const WANTED: &str = "send a JSON array of events, or one event a line";
     let partitions = collector.partitions;
     let mut builders: Vec<RecordsBuilder> = (0..partitions).map(|_| RecordsBuilder::new()).collect();
@@ -203,20 +203,20 @@ fn take_apart(body: &[u8], collector: &Collector) -> Result<(Vec<Records>, Accep
             builder.push(now_ms, key, record, &[(collector.cut_header, whole.to_string().as_bytes())]);
         }
     });
-    let bad = |detail: String| Err(Refusal::new(StatusCode::BAD_REQUEST, detail));
+    let bad = |detail: String| Err(Problem::new(Kind::BadBody, detail));
     match taken {
         Err(NoEvents::Empty) => bad(format!("the body is empty; {WANTED}")),
         Err(NoEvents::Other) => bad(format!("the body begins with neither [ nor {{; {WANTED}")),
         Ok(()) if accepted.accepted > MAX_EVENTS => {
             let detail = format!("a request holds at most {MAX_EVENTS} events; send them in smaller batches");
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
+            Err(Problem::new(Kind::TooLarge, detail))
         }
         Ok(()) => Ok((builders.iter_mut().map(RecordsBuilder::finish).collect(), accepted)),
     }
 }
 
-fn refused(why: NotStored) -> Refusal {
-    let later = |detail: &str| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(LATER_S);
+fn refused(why: NotStored) -> Problem {
+    let later = |detail: &str| Problem::new(Kind::NotStored, detail).retry_after(LATER_S);
     match why {
         NotStored::QueueFull => pressed(),
         NotStored::DiskFull => later("the collector's disk is full: nothing of this was stored. Send it again later"),

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, stream};
 use streamreel_lake::Lake;
@@ -35,7 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::observe;
-use crate::refusal::Refusal;
+use crate::problem::{Kind, Problem};
 use crate::server::{Names, ServeError};
 use lag::{ToClean, ToLake};
 use lake::{LakeState, Watcher};
@@ -294,14 +294,14 @@ pub(crate) fn router(live: Live) -> (Router, OpenApi) {
         (status = OK, description = "Events `live`, each with a snapshot", content_type = "text/event-stream", body = Snapshot),
         (status = SERVICE_UNAVAILABLE, description = "Too many clients follow; come again after Retry-After"),
     ))]
-async fn follow(State(live): State<Live>) -> Result<Response, Refusal> {
+async fn follow(State(live): State<Live>) -> Result<Response, Problem> {
     const LATER_S: u32 = 10;
     /// How soon a client comes back when the stream breaks off.
     const BEGINNING: &[u8] = b"retry: 1000\n\n";
     let client = Arc::clone(&live.clients).try_acquire_owned().map_err(|_| {
         let detail =
             format!("{MOST_CLIENTS} clients follow the live numbers already; ask for /api/v1/live/now instead");
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(LATER_S)
+        Problem::new(Kind::Busy, detail).retry_after(LATER_S)
     })?;
     let events = WatchStream::new(live.newest).map(move |newest| {
         let _held = &client;

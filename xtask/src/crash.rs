@@ -17,7 +17,8 @@ const ROUNDS: &str = "3";
 
 /// Runs rounds on the logs that are named, else on both.
 pub fn run(args: &[String]) -> Result<()> {
-    let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).map(String::as_str);
+    let value =
+        |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).map(String::as_str);
     let (rounds, seed) = (value("--rounds").unwrap_or(ROUNDS), value("--seed").unwrap_or("1"));
     let named: Vec<&str> = GEARS.into_iter().filter(|gear| args.iter().any(|arg| arg == gear)).collect();
     let gears = if named.is_empty() { GEARS.to_vec() } else { named };

@@ -223,7 +223,7 @@ impl Each {
             if text {
                 let texts = arrow_cast::cast(array, &DataType::LargeUtf8)?;
                 let texts = texts.as_string::<i64>();
-                return Ok(rows.map(|row| texts.is_valid(row).then(|| i64::from(texts.value_length(row)))).collect());
+                return Ok(rows.map(|row| texts.is_valid(row).then(|| texts.value_length(row))).collect());
             }
             if let Some(lists) = array.as_list_opt::<i32>() {
                 return Ok(rows.map(|row| lists.is_valid(row).then(|| i64::from(lists.value_length(row)))).collect());

@@ -1,5 +1,7 @@
 //! What clients send that no driver would: bytes that are no protocol, messages out of order, and plain ones, byte by byte.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},

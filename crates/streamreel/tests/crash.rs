@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -102,8 +102,14 @@ struct Platform {
 }
 
 impl Platform {
-    fn start(broker: Option<Broker>) -> Self {
+    /// With the metadata of another home.
+    fn start(broker: Option<Broker>, metadata: &Path) -> Self {
         let (home, http) = (Home::new(), format!("127.0.0.1:{}", free_port()));
+        fs::create_dir_all(home.path().join("metadata")).expect("made");
+        for file in fs::read_dir(metadata).expect("metadata") {
+            let file = file.expect("a file").path();
+            fs::copy(&file, home.path().join("metadata").join(file.file_name().expect("a name"))).expect("copied");
+        }
         let up = Self::up(&home, broker.as_ref(), &http);
         let platform = Self { home, broker, http, up };
         platform.wait_until_ready();
@@ -246,10 +252,14 @@ fn send<'a>(addr: &str, lines: &[&'a str]) -> HashMap<&'a str, Sent> {
     let mut sent: HashMap<&str, Sent> = HashMap::new();
     let began = Instant::now();
     for batch in lines.chunks(BATCH) {
+        // A body that begins with no object is refused as a whole.
+        let mut batch = batch.to_vec();
+        batch.sort_by_key(|line| !line.starts_with('{'));
         loop {
             assert!(began.elapsed() < PATIENCE * 2, "the collector takes no events");
             match request(addr, "POST", "/v1/events", batch.join("\n").as_bytes()) {
                 Ok(200) => break,
+                Ok(status @ (400 | 413)) => panic!("the collector refuses a batch with {status}"),
                 // Whatever else was said: it may have been stored.
                 _ => batch.iter().for_each(|line| sent.entry(line).or_default().unknown += 1),
             }
@@ -264,7 +274,8 @@ fn send<'a>(addr: &str, lines: &[&'a str]) -> HashMap<&'a str, Sent> {
 /// The lines of a simulated log that come back from bronze as they are.
 fn lines_of(file: &PathBuf) -> String {
     let bytes = fs::read(file).expect("the simulated events");
-    let fits = |line: &&[u8]| !line.is_empty() && line.len() <= 32 << 10 && std::str::from_utf8(line).is_ok();
+    let fits =
+        |line: &&[u8]| !line.trim_ascii().is_empty() && line.len() <= 32 << 10 && std::str::from_utf8(line).is_ok();
     let kept: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(fits).collect();
     String::from_utf8(kept.join(&b"\n"[..])).expect("checked above")
 }
@@ -283,7 +294,7 @@ fn round(seed: u64, on_kafka: bool) -> Vec<Hurt> {
     undisturbed.ok(&["process"]);
     undisturbed.ok(&["build"]);
 
-    let mut platform = Platform::start(on_kafka.then(Broker::start));
+    let mut platform = Platform::start(on_kafka.then(Broker::start), &undisturbed.path().join("metadata"));
     let lines: Vec<&str> = log.lines().collect();
     let (http, is_sent) = (platform.http.clone(), AtomicBool::new(false));
     let mut hurts = Vec::new();

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const BREATH: Duration = Duration::from_millis(25);
 const HURTS: usize = 4;
 /// A request that is not answered by then may or may not have been stored.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Numbers that are the same for the same seed.
 struct Dice(u64);
@@ -88,9 +88,14 @@ impl Drop for Broker {
     }
 }
 
+/// A port with a free one after it (a broker's controller takes that), below those that the system gives to clients, so that it is
+/// still free when a program is started again.
 fn free_port() -> u16 {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    free.local_addr().expect("its address").port()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 5_000) as u16 * 2;
+    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut ports = std::iter::repeat_with(|| first + TAKEN.fetch_add(2, Ordering::Relaxed)).take(500);
+    ports.find(|port| is_free(*port) && is_free(port + 1)).expect("two free ports")
 }
 
 /// A home with its platform, `up`.

@@ -98,6 +98,20 @@ impl Place {
         config
     }
 
+    /// A client's own properties, and defaults that the user's may change.
+    pub(super) fn config_of(&self, own: &[(&str, &str)], defaults: &[(&str, &str)]) -> ClientConfig {
+        let mut config = self.config();
+        for (name, value) in own {
+            config.set(*name, *value);
+        }
+        for (name, value) in defaults {
+            if config.get(name).is_none() {
+                config.set(*name, *value);
+            }
+        }
+        config
+    }
+
     pub(super) fn context(&self) -> Context {
         Context::new(Arc::clone(&self.trouble))
     }

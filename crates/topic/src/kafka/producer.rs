@@ -361,16 +361,12 @@ impl OffsetMove {
 /// A client whose transactional id is its own from now on.
 fn client(shared: &Shared, transactional_id: &str) -> Result<BaseProducer<Context>> {
     let place = &shared.place;
-    let mut config = place.config();
-    config
-        .set("transactional.id", transactional_id)
-        .set("enable.idempotence", "true")
-        .set("delivery.report.only.error", "true");
-    for (name, value) in DEFAULTS {
-        if config.get(name).is_none() {
-            config.set(name, value);
-        }
-    }
+    let own = [
+        ("transactional.id", transactional_id),
+        ("enable.idempotence", "true"),
+        ("delivery.report.only.error", "true"),
+    ];
+    let config = place.config_of(&own, &DEFAULTS);
     let client: BaseProducer<Context> =
         config.create_with_context(place.context()).map_err(|source| place.client_error(source))?;
     place.patiently("register a producer with", |limit| client.init_transactions(limit))?;

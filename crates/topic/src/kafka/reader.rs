@@ -102,20 +102,16 @@ impl Readers {
 
 impl Reader {
     fn new(place: &Place, topic: &str, partition: u32, offset: i64) -> Result<Self> {
-        let mut config = place.config();
-        config
-            .set("group.id", GROUP)
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("enable.partition.eof", "true")
-            .set("max.poll.interval.ms", "86400000");
-        for (name, value) in DEFAULTS {
-            if config.get(name).is_none() {
-                config.set(name, value);
-            }
-        }
+        let own = [
+            ("group.id", GROUP),
+            ("isolation.level", "read_committed"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("enable.partition.eof", "true"),
+            ("max.poll.interval.ms", "86400000"),
+        ];
+        let config = place.config_of(&own, &DEFAULTS);
         let consumer: BaseConsumer<Context> =
             config.create_with_context(place.context()).map_err(|source| place.client_error(source))?;
         let mut list = TopicPartitionList::new();

@@ -12,7 +12,7 @@ use arrow_select::filter::filter_record_batch;
 use datafusion::execution::context::SessionContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
-use streamreel_lake::{Lake, Reading, Table, TableId, parse_transaction_id};
+use streamreel_lake::{Lake, Reading, Table, TableId, beyond};
 
 use crate::Error;
 use crate::derive::event_schema;
@@ -34,10 +34,6 @@ async fn stream(
     frame.execute_stream().await.map_err(query_failed(operation))
 }
 
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// Clean events up to `offsets` that are not yet in `covered` (`None`: all), by source offset.
 ///
 /// Bronze names the source in each row; its files' statistics skip those that are wholly covered.
@@ -55,21 +51,8 @@ pub(crate) fn new_events_sql(offsets: &BTreeMap<String, i64>, covered: Option<&B
         .collect();
     let mut sql = format!("select {} from bronze.events where outcome = 'clean'", columns.join(", "));
     if let Some(covered) = covered {
-        let ranges: Vec<String> = offsets
-            .iter()
-            .filter_map(|(transaction, &next)| {
-                let from = covered.get(transaction).copied().unwrap_or(0);
-                let (log, topic, partition) = parse_transaction_id(transaction)?;
-                (next > from).then(|| {
-                    format!(
-                        "(source_log = {} and source_topic = {} and source_partition = {partition} and source_offset >= {from})",
-                        quoted(log), quoted(topic)
-                    )
-                })
-            })
-            .collect();
-        let any = if ranges.is_empty() { "false".to_owned() } else { ranges.join(" or ") };
-        sql.push_str(&format!(" and ({any})"));
+        sql.push_str(" and ");
+        sql.push_str(&beyond(covered, offsets));
     }
     sql
 }
@@ -205,7 +188,7 @@ mod tests {
             (None, "outcome = 'clean'"),
             (Some(at(&[("l/t/0", 4), ("l/t/1", 5)])), "source_partition = 0 and source_offset >= 4))"),
             (Some(at(&[("l/t/0", 10)])), "source_partition = 1 and source_offset >= 0))"),
-            (Some(offsets.clone()), "and (false)"),
+            (Some(offsets.clone()), "and false"),
         ];
         for (covered, expected) in cases {
             let sql = new_events_sql(&offsets, covered.as_ref());

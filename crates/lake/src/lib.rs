@@ -41,7 +41,7 @@ pub use error::{Error, Result};
 pub use history::HistoryEntry;
 pub use lake::{Lake, Settings};
 pub use lease::{Holder, Lease};
-pub use offsets::{OffsetRange, parse_transaction_id};
+pub use offsets::{OffsetRange, beyond, parse_transaction_id};
 pub use optimize::{OptimizeReport, OptimizeScope};
 pub use session::Reading;
 pub use spec::{Layer, TableId, TableSpec};

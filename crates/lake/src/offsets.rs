@@ -48,6 +48,27 @@ pub fn parse_transaction_id(id: &str) -> Option<(&str, &str, i32)> {
     Some((parts.next()?, topic, partition))
 }
 
+/// The condition, in SQL, of rows that name their source (`source_log`, `source_topic`, `source_partition`,
+/// `source_offset`) and lie beyond the offsets `covered`, for tables that hold those up to `offsets`. Both are as in
+/// [`Build::offsets`](crate::Build). Statistics of data files by these columns skip what is wholly covered.
+pub fn beyond(covered: &BTreeMap<String, i64>, offsets: &BTreeMap<String, i64>) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let ranges: Vec<String> = offsets
+        .iter()
+        .filter_map(|(transaction, &next)| {
+            let from = covered.get(transaction).copied().unwrap_or(0);
+            let (log, topic, partition) = parse_transaction_id(transaction)?;
+            (next > from).then(|| {
+                let (log, topic) = (quoted(log), quoted(topic));
+                format!(
+                    "(source_log = {log} and source_topic = {topic} and source_partition = {partition} and source_offset >= {from})"
+                )
+            })
+        })
+        .collect();
+    if ranges.is_empty() { "false".to_owned() } else { format!("({})", ranges.join(" or ")) }
+}
+
 impl Table {
     /// Commits rows and the offsets that they cover in one step and returns the new version. Ranges may have no
     /// rows (a run of transaction markers).

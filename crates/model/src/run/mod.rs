@@ -9,6 +9,7 @@ mod state;
 mod steps;
 mod types;
 mod unit_tests;
+mod unseen;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -12,6 +12,7 @@ use streamreel_lake::{
 
 use super::changes::Groups;
 use super::model::table_of;
+use super::unseen::Unseen;
 use crate::checks::{DataTest, Target, TestKind};
 use crate::error::{Error, Result};
 use crate::jinja::Relation;
@@ -183,6 +184,18 @@ impl<'a> State<'a> {
         let Some(published) = self.published.as_ref().filter(|_| same_tests) else {
             return false;
         };
+        let tables = self.tables_of(project, test);
+        let same = |relation: &Relation| {
+            let id: Option<TableId> = relation.to_string().parse().ok();
+            id.is_some_and(|id| {
+                self.progress().versions.get(&id).is_some_and(|version| published.version_of(&id) == Some(*version))
+            })
+        };
+        !tables.is_empty() && tables.iter().all(same)
+    }
+
+    /// The stored tables that a data test reads.
+    pub(super) fn tables_of(&self, project: &Project, test: &DataTest) -> BTreeSet<Relation> {
         let mut tables = BTreeSet::new();
         for model in &test.models {
             self.tables_below(project, model, &mut tables);
@@ -192,13 +205,7 @@ impl<'a> State<'a> {
         {
             tables.insert(relation.clone());
         }
-        let same = |relation: &Relation| {
-            let id: Option<TableId> = relation.to_string().parse().ok();
-            id.is_some_and(|id| {
-                self.progress().versions.get(&id).is_some_and(|version| published.version_of(&id) == Some(*version))
-            })
-        };
-        !tables.is_empty() && tables.iter().all(same)
+        tables
     }
 
     /// The stored tables that a query of a model reads.
@@ -214,13 +221,13 @@ impl<'a> State<'a> {
         }
     }
 
-    /// The silver builds after the one that the published build was made from, if that one passed the tests of this very
-    /// project; `None` when they are not known.
-    pub(super) fn builds_since_published(&self, project: &Project) -> Option<&[String]> {
+    /// The rows that came after the published build, if that one passed the tests of this very project; `None` when they
+    /// are not known.
+    pub(super) fn unseen(&self, project: &Project) -> Option<Unseen> {
         let published = self.published.as_ref().filter(|_| self.is_same_project(project))?;
         let silver_build = published.counts.get("silver_build")?.as_str()?;
         let at = self.silver_builds.iter().position(|id| id == silver_build)?;
-        Some(&self.silver_builds[at + 1..])
+        Some(Unseen::new(&self.silver_builds[at + 1..], &published.offsets, &self.staged.offsets))
     }
 
     /// The groups that silver builds after `silver_build` touched; `None` when that build is not known any more.

@@ -203,7 +203,7 @@ impl Follower {
         }
         let found = tail.look(&mut self.viewers, &mut self.to_clean, now_us)?;
         *seen = (!found.is_behind).then_some(version);
-        self.window.add(&found.counts);
+        self.window.add(&found.counts, now_us);
         self.to_lake.cleaned(found.cleaned, now_us);
         (self.unprocessed, self.received) = (found.unprocessed, found.received);
         metrics::counter!(observe::RECEIVED_RECORDS).increment(found.counts.received);

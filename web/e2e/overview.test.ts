@@ -85,6 +85,7 @@ test("filters change the numbers and the address; back and forward go through th
 
 test("every user column is a filter", async ({ page, ask }) => {
   const { user_columns: columns } = await ask<Facets>("/facets");
+  expect(columns.map((column) => column.name)).toEqual(["plan"]);
   await page.goto("/");
   await settled(page);
   await expect(page.locator(".filters .popover")).toHaveCount(5 + columns.length);

@@ -6,7 +6,7 @@ use deltalake::{
     kernel::{Action, LogicalFileView},
     protocol::DeltaOperation,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 use object_store::ObjectStoreExt;
 use serde::Serialize;
 
@@ -113,8 +113,8 @@ impl Table {
         let removed = now.iter().filter(|f| !then_paths.contains(f.path().as_ref()));
         actions.extend(removed.map(|f| Action::Remove(f.remove_action(true))));
         let back: Vec<&LogicalFileView> = then.iter().filter(|f| !now_paths.contains(f.path().as_ref())).collect();
-        let there = stream::iter(back.iter().map(|file| self.check_there(file)));
-        there.buffer_unordered(ASKED_AT_ONCE).try_collect::<()>().await?;
+        let there: Vec<BoxFuture<'_, Result<()>>> = back.iter().map(|file| self.check_there(file).boxed()).collect();
+        stream::iter(there).buffer_unordered(ASKED_AT_ONCE).try_collect::<()>().await?;
         actions.extend(back.into_iter().map(|file| Action::Add(add_of(file))));
         Ok(actions)
     }

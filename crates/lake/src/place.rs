@@ -22,9 +22,9 @@ pub enum Place {
     /// An address in an S3-compatible object store.
     Bucket {
         /// The bucket.
-        name: String,
+        name: Box<str>,
         /// Segments of the keys below it, separated by `/`; may be empty.
-        prefix: String,
+        prefix: Box<str>,
     },
 }
 
@@ -47,9 +47,11 @@ impl Place {
         match self {
             Self::Folder(path) => Self::Folder(path.join(below)),
             Self::Bucket { name, prefix } if prefix.is_empty() => {
-                Self::Bucket { name: name.clone(), prefix: below.to_owned() }
+                Self::Bucket { name: name.clone(), prefix: below.into() }
             }
-            Self::Bucket { name, prefix } => Self::Bucket { name: name.clone(), prefix: format!("{prefix}/{below}") },
+            Self::Bucket { name, prefix } => {
+                Self::Bucket { name: name.clone(), prefix: format!("{prefix}/{below}").into() }
+            }
         }
     }
 
@@ -57,7 +59,7 @@ impl Place {
     pub(crate) fn key(&self) -> ObjectPath {
         match self {
             Self::Folder(path) => ObjectPath::from_absolute_path(path).unwrap_or_default(),
-            Self::Bucket { prefix, .. } => ObjectPath::from(prefix.as_str()),
+            Self::Bucket { prefix, .. } => ObjectPath::from(&**prefix),
         }
     }
 
@@ -118,7 +120,7 @@ impl FromStr for Place {
         if !prefix.is_empty() && !prefix.split('/').all(plain) {
             return Err(refused("the names in a prefix are of letters, digits, -, _, = and ."));
         }
-        Ok(Self::Bucket { name: name.to_owned(), prefix: prefix.to_owned() })
+        Ok(Self::Bucket { name: name.into(), prefix: prefix.into() })
     }
 }
 

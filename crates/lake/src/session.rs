@@ -13,7 +13,7 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 
 use crate::{
     error::{Error, Result},
@@ -61,9 +61,10 @@ impl Lake {
             let schema: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
             catalog.register_schema(layer.as_str(), schema).map_err(query("open a session"))?;
         }
-        let versions = stream::iter(self.read_versions(reading).await?);
-        let tables = versions.map(|(id, version)| async move { self.table_at(&id, version).await });
-        let mut tables = std::pin::pin!(tables.buffered(OPENED_AT_ONCE));
+        let versions = self.read_versions(reading).await?;
+        let open = |(id, version): (TableId, _)| async move { self.table_at(&id, version).await }.boxed();
+        let opening: Vec<BoxFuture<'_, Result<Table>>> = versions.into_iter().map(open).collect();
+        let mut tables = stream::iter(opening).buffered(OPENED_AT_ONCE);
         while let Some(table) = tables.try_next().await? {
             table.register(&session).await?;
         }

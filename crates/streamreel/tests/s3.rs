@@ -112,10 +112,8 @@ fn a_lake_in_a_bucket_answers_as_one_in_a_home() {
 fn serves(bucket: &InBucket) {
     let args = bucket.args(&["serve", "--http", "127.0.0.1:0", "--sql", "127.0.0.1:0", "--json"]);
     let mut child = bucket.home.start(&args);
-    let mut line = String::new();
-    let stdout = child.stdout.take().expect("a pipe");
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("its addresses");
-    let urls: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    let said = serde_json::Deserializer::from_reader(child.stdout.take().expect("a pipe"));
+    let urls: serde_json::Value = said.into_iter().next().expect("its addresses").expect("JSON");
     let page = urls["page"].as_str().expect("the page's address").to_owned();
     let ready = get(&page, "/readyz");
     let top = get(&page, "/api/v1/top/content");

@@ -21,16 +21,26 @@ const OURS: [AmazonS3ConfigKey; 3] =
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// A client of a bucket whose requests are sent again for up to `patience`; connects to nothing yet.
+/// A client of a bucket whose requests are sent again for up to `patience`, each after `answer` without one (by default
+/// half a minute); connects to nothing yet.
 ///
 /// # Errors
 /// [`Error::BadPlace`] for a setting that there is not or whose value can't be.
-pub(super) fn connect(place: &Place, settings: &Settings, patience: Duration) -> Result<Requests> {
+pub(super) fn connect(
+    place: &Place,
+    settings: &Settings,
+    patience: Duration,
+    answer: Option<Duration>,
+) -> Result<Requests> {
     let Place::Bucket { name, .. } = place else { return Err(refused(place, "it is no bucket".to_owned())) };
     let mut builder = Profile::read()?.fill(AmazonS3Builder::from_env());
     for (setting, value) in &settings.s3 {
         let key = key_of(place, setting)?;
         builder = builder.with_config(key, value);
+    }
+    if let Some(answer) = answer {
+        let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+        builder = builder.with_config(timeout, format!("{} ms", answer.as_millis()));
     }
     check_http(place, &builder)?;
     let retries = RetryConfig {
@@ -40,7 +50,7 @@ pub(super) fn connect(place: &Place, settings: &Settings, patience: Duration) ->
         retry_timeout: patience,
     };
     let built =
-        builder.with_bucket_name(name).with_conditional_put(S3ConditionalPut::ETagMatch).with_retry(retries).build();
+        builder.with_bucket_name(&**name).with_conditional_put(S3ConditionalPut::ETagMatch).with_retry(retries).build();
     // Values are not shown: they may be secret.
     let store = built.map_err(|e| refused(place, format!("a setting of [s3] or AWS_* can't be: {e}")))?;
     Requests::new(store, place)

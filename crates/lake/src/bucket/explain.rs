@@ -12,7 +12,6 @@ pub(crate) struct Explained {
     problem: String,
     /// What to do.
     remedy: &'static str,
-    source: StoreError,
 }
 
 impl fmt::Display for Explained {
@@ -21,17 +20,14 @@ impl fmt::Display for Explained {
     }
 }
 
-impl StdError for Explained {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.source)
-    }
-}
+// What the store said word by word is left out: it has little for people, and much of the request.
+impl StdError for Explained {}
 
 /// Puts a refusal into words. Answers that callers decide by (not there, there already, changed) stay as they are.
 pub(super) fn explain(error: StoreError, bucket: &str) -> StoreError {
     let text = error.to_string();
     let Some((problem, remedy)) = words(&error, &text, bucket) else { return error };
-    StoreError::Generic { store: "S3", source: Box::new(Explained { problem, remedy, source: error }) }
+    StoreError::Generic { store: "S3", source: Box::new(Explained { problem, remedy }) }
 }
 
 fn words(error: &StoreError, text: &str, bucket: &str) -> Option<(String, &'static str)> {
@@ -41,15 +37,13 @@ fn words(error: &StoreError, text: &str, bucket: &str) -> Option<(String, &'stat
             format!("there is no bucket {bucket}"),
             "Make it, or give the right --lake, region (AWS_REGION) and endpoint (AWS_ENDPOINT_URL)",
         )),
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => Some((
+        _ if is_unwelcome(error, text) => Some((
             format!("the store refused the credentials for bucket {bucket} ({said})"),
             "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or s3.access_key_id and s3.secret_access_key), the region, the \
              machine's clock, and that they may list, read, write and delete there",
         )),
-        StoreError::NotFound { .. }
-        | StoreError::AlreadyExists { .. }
-        | StoreError::Precondition { .. }
-        | StoreError::NotModified { .. } => None,
+        StoreError::NotFound { .. } if !text.contains("<Code>") || text.contains("<Code>NoSuch") => None,
+        StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } | StoreError::NotModified { .. } => None,
         _ if text.contains("169.254.") => Some((
             "no credentials were found in the environment, in ~/.aws or from the machine".to_owned(),
             "Give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role to the machine",
@@ -66,11 +60,17 @@ fn words(error: &StoreError, text: &str, bucket: &str) -> Option<(String, &'stat
     }
 }
 
+/// Whether the store does not know who asks, or does not let him. Some say that with a status of their own choice.
+fn is_unwelcome(error: &StoreError, text: &str) -> bool {
+    matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. })
+        || ["InvalidAccessKeyId", "SignatureDoesNotMatch", "UserNotFound"].iter().any(|code| text.contains(code))
+}
+
 /// Code and message of an answer in XML; else the end of the text, where libraries put the cause.
 fn said(text: &str) -> String {
     let tag = |name: &str| {
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
-        Some(rest.split_once('<')?.0.trim().to_owned())
+        Some(rest.split_once('<')?.0.trim().trim_end_matches('.').to_owned())
     };
     match (tag("Code"), tag("Message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),

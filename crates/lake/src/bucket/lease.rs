@@ -175,7 +175,7 @@ pub(super) async fn take(store: &Requests, place: &Place, holder: &Holder, expir
         };
         // Lost against another who wants it: look again.
         if let Some(version) = taken {
-            return Ok(keep(object, entry, version, expiry, began)?);
+            return keep(object, entry, version, expiry, began);
         }
     }
 }

@@ -38,6 +38,8 @@ use crate::{
     storage::{LEASES, LOG, MARKER, Storage},
 };
 
+/// Renewals would be all that a process does.
+const SHORTEST_EXPIRY: Duration = Duration::from_secs(1);
 /// Requests for the logs of tables that are under way at once.
 const ASKED_AT_ONCE: usize = 16;
 
@@ -57,8 +59,13 @@ impl Bucket {
     /// [`Error::BadPlace`] for settings that can't be.
     pub(crate) fn new(place: &Place, settings: &Settings) -> Result<Self> {
         know_scheme();
-        let objects = client::connect(place, settings, settings.store_timeout)?;
-        let prompt = client::connect(place, settings, settings.store_timeout.min(settings.lease_expiry / 3))?;
+        if settings.lease_expiry < SHORTEST_EXPIRY {
+            let problem = format!("lake.lease_expiry is {:?}, and must be 1s or longer", settings.lease_expiry);
+            return Err(Error::BadPlace { given: place.to_string(), problem });
+        }
+        let objects = client::connect(place, settings, settings.store_timeout, None)?;
+        let renewal = settings.lease_expiry / 3;
+        let prompt = client::connect(place, settings, settings.store_timeout.min(renewal), Some(renewal))?;
         let lease_expiry = settings.lease_expiry;
         Ok(Self { place: place.clone(), objects, prompt, lease_expiry, leases: Mutex::default() })
     }

@@ -74,7 +74,7 @@ impl Requests {
     /// [`Error::Io`] when the system gives no threads.
     pub(super) fn new(store: AmazonS3, place: &Place) -> Result<Self> {
         let bucket = match place {
-            Place::Bucket { name, .. } => name.as_str(),
+            Place::Bucket { name, .. } => name,
             Place::Folder(_) => "",
         };
         Ok(Self { store: Arc::new(store), threads: runtime()?.handle().clone(), bucket: bucket.into() })

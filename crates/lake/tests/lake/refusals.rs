@@ -73,7 +73,7 @@ fn whole(place: &Place) -> (url::Url, Arc<dyn ObjectStore>) {
             (url::Url::from_directory_path(path).unwrap(), Arc::new(LocalFileSystem::new()))
         }
         Place::Bucket { name, .. } => {
-            let bucket = AmazonS3Builder::from_env().with_bucket_name(name).build().unwrap();
+            let bucket = AmazonS3Builder::from_env().with_bucket_name(&**name).build().unwrap();
             (format!("{place}/").parse().unwrap(), Arc::new(bucket))
         }
     }

@@ -60,8 +60,8 @@ pub fn objects(place: &Place) -> Arc<dyn ObjectStore> {
             Arc::new(LocalFileSystem::new_with_prefix(path).unwrap())
         }
         Place::Bucket { name, prefix } => {
-            let bucket = AmazonS3Builder::from_env().with_bucket_name(name).build().unwrap();
-            Arc::new(PrefixStore::new(bucket, prefix.as_str()))
+            let bucket = AmazonS3Builder::from_env().with_bucket_name(&**name).build().unwrap();
+            Arc::new(PrefixStore::new(bucket, &**prefix))
         }
     }
 }

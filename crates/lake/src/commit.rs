@@ -119,14 +119,14 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::OffsetsRequired`] for rows into bronze. [`Error::Conflict`] when another writer changed rows
-    /// meanwhile. [`Error::LeaseLost`] when a lease was lost. [`Error::SchemaChanged`] when `written` has other columns and
+    /// meanwhile. [`Error::LeaseLost`] when the lease of builds was lost. [`Error::SchemaChanged`] when `written` has other columns and
     /// not all rows are replaced.
     pub async fn commit(&mut self, delete: Delete, written: Written, note: CommitNote) -> Result<i64> {
         check_layout(self)?;
         if self.id.layer == Layer::Bronze && written.rows > 0 {
             return Err(Error::OffsetsRequired { table: self.id.clone() });
         }
-        self.lake.inner.storage.check_leases(false).await?;
+        self.lake.inner.storage.check_build_lease(false).await?;
         let only_adds = matches!(delete, Delete::Nothing) && note.build_id.is_none();
         let guard = if only_adds { Guard::Columns } else { Guard::Untouched };
         let mode = if matches!(delete, Delete::All) { SaveMode::Overwrite } else { SaveMode::Append };

@@ -14,6 +14,9 @@ use crate::{
     lake::Lake,
 };
 
+/// Name of the lease of builds, and of upkeep that a build must not meet. Who has lost it commits and publishes nothing of a
+/// build.
+pub const BUILD_LEASE: &str = "build";
 /// How often a waiting process asks again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 

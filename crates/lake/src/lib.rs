@@ -43,7 +43,7 @@ pub use commit::{CommitNote, Delete};
 pub use error::{Error, Result};
 pub use history::HistoryEntry;
 pub use lake::{Lake, Settings};
-pub use lease::{Holder, Lease};
+pub use lease::{BUILD_LEASE, Holder, Lease};
 pub use offsets::{OffsetRange, parse_transaction_id};
 pub use optimize::{OptimizeReport, OptimizeScope};
 pub use place::Place;

@@ -67,11 +67,11 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// Who has a lease.
     async fn lease_holder(&self, name: &str) -> Result<Option<Holder>>;
 
-    /// Checks that the leases taken through this value are still had; with `surely`, at this moment.
+    /// Checks that the lease of builds, if it was taken through this value, is still had; with `surely`, at this moment.
     ///
     /// # Errors
     /// [`crate::Error::LeaseLost`].
-    async fn check_leases(&self, surely: bool) -> Result<()>;
+    async fn check_build_lease(&self, surely: bool) -> Result<()>;
 }
 
 /// The storage of a place; touches nothing.

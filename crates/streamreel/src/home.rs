@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use streamreel_enrich::Request;
-use streamreel_lake::{Lake, Place, Settings as LakeSettings};
+use streamreel_lake::{BUILD_LEASE, Lake, Place, Settings as LakeSettings};
 use streamreel_process as process;
 use streamreel_serve::collector;
 use streamreel_topic::{EmbeddedLog, Error as LogError, KafkaLog, KafkaSettings, Log};
@@ -22,8 +22,6 @@ use crate::stop::Stop;
 const CONFIG_FILE: &str = "streamreel.toml";
 /// Says that a demo made the home, so that the next one may begin anew in it.
 const MADE_BY_DEMO: &str = ".made_by_demo";
-/// Name of the lease that a build, and upkeep that a build must not meet, holds.
-const BUILD_LEASE: &str = "build";
 /// How long `--wait` waits for a build under way.
 pub const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 

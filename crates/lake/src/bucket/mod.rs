@@ -32,7 +32,7 @@ use self::{lease::Renewed, requests::Requests};
 use crate::{
     error::{self, Error, Result},
     lake::Settings,
-    lease::{Held, Holder},
+    lease::{BUILD_LEASE, Held, Holder},
     place::Place,
     spec::Layer,
     storage::{LEASES, LOG, MARKER, Storage},
@@ -51,7 +51,8 @@ pub(crate) struct Bucket {
     /// For leases: gives up sooner, so that a lease that can't be renewed is known to be lost in time.
     prompt: Requests,
     lease_expiry: Duration,
-    leases: Mutex<Vec<Weak<Renewed>>>,
+    /// The lease of builds, as long as it is had.
+    build_lease: Mutex<Weak<Renewed>>,
 }
 
 impl Bucket {
@@ -67,7 +68,7 @@ impl Bucket {
         let renewal = settings.lease_expiry / 3;
         let prompt = client::connect(place, settings, settings.store_timeout.min(renewal), Some(renewal))?;
         let lease_expiry = settings.lease_expiry;
-        Ok(Self { place: place.clone(), objects, prompt, lease_expiry, leases: Mutex::default() })
+        Ok(Self { place: place.clone(), objects, prompt, lease_expiry, build_lease: Mutex::default() })
     }
 
     fn key(&self, below: &str) -> Key {
@@ -175,9 +176,9 @@ impl Storage for Bucket {
     async fn lease(&self, holder: &Holder) -> Result<Box<dyn Held>> {
         let key = self.place.join(LEASES).join(&format!("{}.json", holder.lease));
         let taken = lease::take(&self.prompt, &key, holder, self.lease_expiry).await?;
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.retain(|lease| lease.strong_count() > 0);
-        leases.push(Arc::downgrade(taken.renewed()));
+        if holder.lease == BUILD_LEASE {
+            *self.build_lease.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(taken.renewed());
+        }
         Ok(Box::new(taken))
     }
 
@@ -186,12 +187,12 @@ impl Storage for Bucket {
         lease::holder(&self.prompt, &key).await
     }
 
-    async fn check_leases(&self, surely: bool) -> Result<()> {
-        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for lease in leases.iter().filter_map(Weak::upgrade) {
-            lease.check(surely).await?;
+    async fn check_build_lease(&self, surely: bool) -> Result<()> {
+        let lease = self.build_lease.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        match lease {
+            Some(lease) => lease.check(surely).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

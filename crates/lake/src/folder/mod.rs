@@ -85,7 +85,7 @@ impl Storage for Folder {
     }
 
     async fn has_log(&self, table: &Place) -> Result<bool> {
-        Ok(path_of(table)?.join(LOG).is_dir())
+        Ok(has_entry(path_of(table)?))
     }
 
     async fn tables(&self, layer: Layer) -> Result<Vec<String>> {
@@ -97,7 +97,7 @@ impl Storage for Folder {
         };
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.ok())
-            .filter(|entry| entry.path().join(LOG).is_dir())
+            .filter(|entry| has_entry(&entry.path()))
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         names.sort();
@@ -153,9 +153,16 @@ impl Storage for Folder {
     }
 
     /// A lock of the system can't be lost.
-    async fn check_leases(&self, _surely: bool) -> Result<()> {
+    async fn check_build_lease(&self, _surely: bool) -> Result<()> {
         Ok(())
     }
+}
+
+/// Whether a table has an entry in its log. A process that was killed while it made a table may have left a log without.
+fn has_entry(table: &Path) -> bool {
+    let is_staged = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
+    let entries = std::fs::read_dir(table.join(LOG));
+    entries.is_ok_and(|entries| entries.flatten().any(|entry| !is_staged(&entry)))
 }
 
 /// Names the operation and path of a system error.

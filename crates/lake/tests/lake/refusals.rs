@@ -140,6 +140,21 @@ async fn a_folder_that_can_not_be_written_is_named() {
     bronze.append_offsets(rows, &[crate::support::range(0, 0, 2)]).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_whose_making_was_killed_is_made_anew() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let lake = Lake::open(&dir.path().join("lake")).unwrap();
+    let log = lake.table_place(&TableId::silver("views")).folder().unwrap().join("_delta_log");
+    fs::create_dir_all(&log).unwrap();
+    fs::write(log.join(".00000000000000000000.json.dead"), "{").unwrap();
+    assert!(lake.open_table(&TableId::silver("views")).await.unwrap().is_none());
+    assert_eq!(lake.tables().await.unwrap(), []);
+    lake.session(&Reading::Latest).await.unwrap();
+    let mut views = lake.create(&views_spec(&[])).await.unwrap();
+    assert_eq!(add(&mut views, &[(Some("a"), None, 20_000, 1, 1)]).await, 1);
+    assert_eq!(lake.tables().await.unwrap(), [TableId::silver("views")]);
+}
+
 #[test]
 fn names_are_checked() {
     for name in ["views", "silver.", "silver.Views", "silver.a b", "copper.views", "silver.../x", "gold.a.b"] {

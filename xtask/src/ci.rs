@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::tools::{command, program, python, step};
-use crate::{crash, kafka, tidy};
+use crate::{crash, kafka, s3, tidy};
 
 /// Versions that read the lake today; another version is another test.
 const READERS: [&str; 6] =
@@ -30,6 +30,7 @@ pub fn run() -> Result<()> {
     step("tests", &mut command("cargo", &["test", "--release", "--workspace"]))?;
     step("build", &mut command("cargo", &["build", "--release", "--workspace"]))?;
     kafka::run()?;
+    s3::run()?;
     eprintln!("==> crash");
     crash::run(&[])?;
     let home = tempdir()?;

@@ -11,18 +11,24 @@ use anyhow::{Context, Result};
 use crate::tools::{cargo, command, root, step};
 
 /// A broker that ends with this value.
-struct Broker {
+pub struct Broker {
     folder: PathBuf,
     port: u16,
 }
 
 impl Broker {
-    fn start() -> Result<Self> {
+    /// A new one, without topics.
+    pub fn start() -> Result<Self> {
         let folder = env::temp_dir().join(format!("streamreel-kafka-{}", std::process::id()));
         let broker = Self { folder, port: two_free_ports()? };
         let (folder, port) = (broker.folder.to_string_lossy().into_owned(), broker.port.to_string());
         step("start Kafka", &mut command(script(), &["start", &folder, &port]))?;
         Ok(broker)
+    }
+
+    /// Where clients reach it.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 }
 
@@ -57,7 +63,6 @@ pub fn run() -> Result<()> {
     let broker = Broker::start()?;
     // Two packages have a test of this name.
     let mut test = cargo("test", &["--release", "--test", "kafka", "--", "--nocapture"]);
-    test.env("STREAMREEL_TEST_KAFKA", format!("127.0.0.1:{}", broker.port))
-        .env("STREAMREEL_TEST_KAFKA_DIR", &broker.folder);
+    test.env("STREAMREEL_TEST_KAFKA", broker.address()).env("STREAMREEL_TEST_KAFKA_DIR", &broker.folder);
     step("the log, and the whole way, on Kafka", &mut test)
 }

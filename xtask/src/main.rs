@@ -6,6 +6,7 @@ mod crash;
 mod full;
 mod kafka;
 mod measure;
+mod s3;
 mod tidy;
 mod tools;
 
@@ -20,6 +21,7 @@ const HELP: &str = "cargo xtask VERB
   crash   rounds of killing, stopping and breaking the platform under load; a failed one is repeated by its seed
           (embedded|kafka: only that log, --rounds N of each, --seed S of the first, --write: docs/reliability.md)
   kafka   what needs a real Kafka; starts one (the first time it is fetched: Java 17 and Maven are needed)
+  s3      what needs an S3-compatible server; starts one, and a Kafka (the first time it is built: Go or pip is needed)
   full    what takes too long for ci: larger sizes, kills, lost events, soak; writes docs/full.md and a part of docs/metrics.md
           (exact|loss|soak: only that, --quick: small sizes; both write nothing)
 ";
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         "crash" => crash::run(&args),
         "full" => full::run(&args),
         "kafka" => kafka::run(),
+        "s3" => s3::run(),
         "tidy" => tidy::run(),
         _ => {
             eprint!("{HELP}");

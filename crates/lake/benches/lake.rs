@@ -134,7 +134,7 @@ async fn landing(lake: &Lake) -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     let began = Instant::now();
-    let mut again = Lake::open(lake.root())?.open_table(table.id()).await?.ok_or("no table")?;
+    let mut again = Lake::open(lake.place().clone())?.open_table(table.id()).await?.ok_or("no table")?;
     let offsets = again.transactions().await?.len();
     println!("open at version {} with {offsets} transactions: {:?}", again.version(), began.elapsed());
     let began = Instant::now();

@@ -97,6 +97,9 @@ impl Lake {
         let mut writer = table.writer();
         writer.write(row(&table, &build)?).await?;
         let written = writer.finish().await?;
+        // The commit is refused if another build has appended since the table was opened; so it is not appended by one that
+        // has lost its lease to a build that has.
+        self.inner.storage.check_build_lease(true).await?;
         table.commit(Delete::Nothing, written, CommitNote::new("build").of_build(&build.build_id)).await
     }
 }

@@ -1,6 +1,9 @@
 //! Commits: what they take away and add, in one step, or not at all.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
@@ -19,16 +22,16 @@ use crate::{
     error::{Error, Result},
     evolve,
     keys::KeySet,
-    lake::io,
     offsets::OffsetRange,
     spec::Layer,
-    store,
     table::{Added, Table, check_layout},
     writer::Written,
 };
 
 /// A commit that loses this often against others gives up.
 const MAX_ATTEMPTS: usize = 100;
+/// The first pause after a refusal without another's entry to show for it; the following ones are longer.
+const UNDECIDED: Duration = Duration::from_millis(10);
 
 /// Rows that a commit takes away.
 #[derive(Debug, Clone)]
@@ -111,15 +114,21 @@ impl Table {
     /// Takes rows away and adds the written ones, in one step, and returns the new version. Without anything to do
     /// it commits nothing and returns the version it stands at.
     ///
+    /// A commit of a build is made from the very rows that this value stands at, even if it only adds some: two builds
+    /// don't mix, although one of them may not know yet that it has lost its lease.
+    ///
     /// # Errors
     /// [`Error::OffsetsRequired`] for rows into bronze. [`Error::Conflict`] when another writer changed rows
-    /// meanwhile. [`Error::SchemaChanged`] when `written` has other columns and not all rows are replaced.
+    /// meanwhile. [`Error::LeaseLost`] when the lease of builds was lost. [`Error::SchemaChanged`] when `written` has other columns and
+    /// not all rows are replaced.
     pub async fn commit(&mut self, delete: Delete, written: Written, note: CommitNote) -> Result<i64> {
         check_layout(self)?;
         if self.id.layer == Layer::Bronze && written.rows > 0 {
             return Err(Error::OffsetsRequired { table: self.id.clone() });
         }
-        let guard = if matches!(delete, Delete::Nothing) { Guard::Columns } else { Guard::Untouched };
+        self.lake.inner.storage.check_build_lease(false).await?;
+        let only_adds = matches!(delete, Delete::Nothing) && note.build_id.is_none();
+        let guard = if only_adds { Guard::Columns } else { Guard::Untouched };
         let mode = if matches!(delete, Delete::All) { SaveMode::Overwrite } else { SaveMode::Append };
         if !matches!(delete, Delete::Nothing) {
             self.bring_up().await?;
@@ -153,7 +162,7 @@ impl Table {
         }
         if !matches!(delete, Delete::All) {
             let what = "rows were written for other columns than it has now".to_owned();
-            return Err(Error::SchemaChanged { table: self.id.clone(), path: self.path(), what });
+            return Err(Error::SchemaChanged { table: self.id.clone(), path: self.place(), what });
         }
         evolve::metadata(self, &wanted, &shape.placing).map(Some)
     }
@@ -174,29 +183,40 @@ impl Table {
     /// tries again from there if the guard allows. The library's own commit is not used: it lets a removal pass
     /// although compaction has replaced that very file, and it renews the list of all files with every commit.
     pub(crate) async fn apply(&mut self, change: Change) -> Result<i64> {
-        self.sync_data(&change.actions).await?;
+        self.secure_data(&change.actions).await?;
         let (operation, actions) = (change.operation.clone(), change.actions.clone());
-        let data = CommitData::new(actions, operation, change.metadata(), change.transactions.clone());
+        let mut metadata = change.metadata();
+        // No two entries are alike, so that one can be told to be ours.
+        metadata.insert("streamreel.commit".to_owned(), serde_json::json!(Uuid::new_v4()));
+        let data = CommitData::new(actions, operation, metadata, change.transactions.clone());
         let bytes = data.get_bytes().map_err(|e| self.error(change.name, e.into()))?;
-        for _ in 0..MAX_ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
+            let before = self.version;
             // After a clean-up of the log the place of an old version is free again: it must not be taken.
             if self.has_log_entry(self.version).await? && self.try_commit(&change, bytes.clone()).await? {
                 self.after_commit(&change).await?;
                 return Ok(self.version);
             }
             self.check_guard(&change).await?;
+            if self.version == before {
+                // A store may refuse while it has not decided on another's entry yet.
+                tokio::time::sleep(UNDECIDED * u32::try_from(attempt + 1).unwrap_or(1)).await;
+            }
         }
         Err(self.conflict(&change, "others were first every time".to_owned()))
     }
 
-    /// Whether the entry after this version could be taken.
+    /// Whether the entry after this version could be taken. The answer may have been lost and the request sent again, so an
+    /// entry that is there may be this one.
     async fn try_commit(&self, change: &Change, bytes: Bytes) -> Result<bool> {
         let version = u64::try_from(self.version + 1).unwrap_or(0);
-        let entry = CommitOrBytes::LogBytes(bytes);
-        match self.delta().log_store().write_commit_entry(version, entry, Uuid::new_v4()).await {
-            Ok(()) => Ok(true),
-            Err(TransactionError::VersionAlreadyExists(_)) => Ok(false),
-            Err(e) => Err(self.error(change.name, e.into())),
+        let entry = CommitOrBytes::LogBytes(bytes.clone());
+        let written = self.delta().log_store().write_commit_entry(version, entry, Uuid::new_v4()).await;
+        let Err(error) = written else { return Ok(true) };
+        match (self.log_text(self.version + 1).await, error) {
+            (Ok(Some(found)), _) if found == bytes => Ok(true),
+            (_, TransactionError::VersionAlreadyExists(_)) => Ok(false),
+            (_, error) => Err(self.error(change.name, error.into())),
         }
     }
 
@@ -254,28 +274,14 @@ impl Table {
         Error::Conflict { operation: change.name.to_owned(), table: self.id.clone(), what }
     }
 
-    /// Waits until the added files are on the disk.
-    async fn sync_data(&self, actions: &[Action]) -> Result<()> {
-        if !self.lake.inner.store.durable() {
-            return Ok(());
-        }
-        let root = self.path();
-        let files: Vec<_> = actions
-            .iter()
-            .filter_map(|action| match action {
-                Action::Add(add) => Some(root.join(&add.path)),
-                _ => None,
-            })
-            .collect();
-        if files.is_empty() {
-            return Ok(());
-        }
-        let synced = tokio::task::spawn_blocking(move || store::sync_files(files)).await;
-        match synced {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err((path, error))) => Err(io("write", &path)(error)),
-            Err(error) => Err(io("write", &root)(std::io::Error::other(error))),
-        }
+    /// Waits until the added files survive a power cut.
+    async fn secure_data(&self, actions: &[Action]) -> Result<()> {
+        let root = self.place();
+        let added = actions.iter().filter_map(|action| match action {
+            Action::Add(add) => Some(root.join(&add.path)),
+            _ => None,
+        });
+        self.lake.inner.storage.secure(added.collect()).await
     }
 }
 

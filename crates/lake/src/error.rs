@@ -1,8 +1,6 @@
 //! What can go wrong in the lake, by operation, and what to do about it.
 
-use std::path::PathBuf;
-
-use crate::{lease::Holder, spec::TableId};
+use crate::{bucket, lease::Holder, place::Place, spec::TableId};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -16,25 +14,33 @@ pub enum Error {
         /// As given.
         given: String,
     },
-    /// The folder exists and something else is in it.
-    #[error("{path} is not a StreamReel lake ({found}); choose another --home, or move that folder away", path = .path.display())]
+    /// Something else is at the place.
+    #[error("{path} is not a StreamReel lake ({found}); choose another --home or --lake, or move what is there away")]
     NotALake {
-        /// The folder.
-        path: PathBuf,
+        /// The place.
+        path: Place,
         /// What was found.
         found: String,
     },
+    /// A place that can't be one of a lake, or settings that don't fit it.
+    #[error("{given} can't be used as a lake: {problem}")]
+    BadPlace {
+        /// As given.
+        given: String,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// There is no lake yet.
-    #[error("there is no lake at {path}: run `streamreel process` first, or give the right --home", path = .path.display())]
+    #[error("there is no lake at {path}: run `streamreel process` first, or give the right --home or --lake")]
     NoLake {
         /// Where it would be.
-        path: PathBuf,
+        path: Place,
     },
     /// A table or lake of a layout that this program does not write.
-    #[error("{path} has layout {found}, this program uses layout {expected}: {hint}", path = .path.display())]
+    #[error("{path} has layout {found}, this program uses layout {expected}: {hint}")]
     Layout {
         /// The folder.
-        path: PathBuf,
+        path: Place,
         /// Layout found; `none` when the table does not say.
         found: String,
         /// Layout of this program.
@@ -43,22 +49,22 @@ pub enum Error {
         hint: &'static str,
     },
     /// A Delta table that this program can't write safely.
-    #[error("{table} at {path} {what}; such a table can't be written here, recreate it without", path = .path.display())]
+    #[error("{table} at {path} {what}; such a table can't be written here, recreate it without")]
     Unsupported {
         /// The table.
         table: TableId,
         /// Its folder.
-        path: PathBuf,
+        path: Place,
         /// What it uses.
         what: String,
     },
     /// There is no such table.
-    #[error("there is no table {table} at {path}", path = .path.display())]
+    #[error("there is no table {table} at {path}")]
     NoTable {
         /// The table.
         table: TableId,
         /// Where it would be.
-        path: PathBuf,
+        path: Place,
     },
     /// There is no such version, or its log entries are gone.
     #[error("{table} has no version {version} any more (or not yet); see `lake history {table}`")]
@@ -69,12 +75,12 @@ pub enum Error {
         version: i64,
     },
     /// The columns asked for do not fit those of the table.
-    #[error("{table} at {path} has other columns: {what}; rebuild it with `build --full-refresh`", path = .path.display())]
+    #[error("{table} at {path} has other columns: {what}; rebuild it with `build --full-refresh`")]
     SchemaChanged {
         /// The table.
         table: TableId,
         /// Its folder.
-        path: PathBuf,
+        path: Place,
         /// The difference.
         what: String,
     },
@@ -138,34 +144,56 @@ pub enum Error {
         what: String,
     },
     /// The log of a table can't be read.
-    #[error("the log of {table} at {path} is damaged: {what}. Restore that folder from a backup, or move it away and land or build the table again", path = .path.display())]
+    #[error(
+        "the log of {table} at {path} is damaged: {what}. Restore that folder from a backup, or move it away and land or build the table again"
+    )]
     DamagedLog {
         /// The table.
         table: TableId,
         /// The table's folder.
-        path: PathBuf,
+        path: Place,
         /// What was found.
         what: String,
     },
     /// A file that the log names is gone or damaged.
-    #[error("data file {path} of {table} can't be read: {what}. Restore it from a backup, or rebuild the table (`build --full-refresh`; bronze: land it again from the log)", path = .path.display())]
+    #[error(
+        "data file {path} of {table} can't be read: {what}. Restore it from a backup, or rebuild the table (`build --full-refresh`; bronze: land it again from the log)"
+    )]
     DataFile {
         /// The table.
         table: TableId,
         /// The file.
-        path: PathBuf,
+        path: Place,
         /// What was found.
         what: String,
     },
     /// The disk refused.
-    #[error("{operation} {path}: {source}{hint}", path = .path.display(), hint = hint(.source))]
+    #[error("{operation} {path}: {source}{hint}", hint = hint(.source))]
     Io {
         /// What was tried.
         operation: &'static str,
         /// On what.
-        path: PathBuf,
+        path: Place,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The object store refused, or does not answer.
+    #[error("{operation} {path}: {problem}")]
+    Store {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: Place,
+        /// What was wrong, and what to do.
+        problem: String,
+    },
+    /// The lease that this process had was not renewed in time, and another has taken it.
+    #[error(
+        "another process has taken over the {lease} lease, as this one was paused or could not reach the store; nothing of what was open is visible, run it again"
+    )]
+    LeaseLost {
+        /// Name of the lease.
+        lease: String,
     },
     /// The lease is held by another process.
     #[error("another process is at it: {who}; wait for it, or end it")]
@@ -191,22 +219,53 @@ pub enum Error {
         source: Box<datafusion::error::DataFusionError>,
     },
     /// The table library failed in a way without a name of its own.
-    #[error("{operation} {table} at {path}: {source}", path = .path.display())]
+    #[error("{operation} {table} at {path}: {source}")]
     Delta {
         /// What was tried.
         operation: &'static str,
         /// The table.
         table: TableId,
         /// Its folder.
-        path: PathBuf,
+        path: Place,
         /// What it said.
         #[source]
         source: Box<deltalake::DeltaTableError>,
     },
 }
 
+/// What is below a library's error.
+pub(crate) enum Cause {
+    /// The file or object is not there.
+    Missing(Error),
+    /// Disk or store refused.
+    Failed(Error),
+}
+
+/// Finds what disk or store said below a library's error, if they said something.
+pub(crate) fn cause(operation: &'static str, path: &Place, error: &(dyn std::error::Error + 'static)) -> Option<Cause> {
+    let path = path.clone();
+    if let Some(explained) = bucket::explained(error) {
+        return Some(Cause::Failed(Error::Store { operation, path, problem: explained.to_string() }));
+    }
+    if path.folder().is_none() && bucket::is_missing(error) {
+        return Some(Cause::Missing(Error::Store { operation, path, problem: "it is not there".to_owned() }));
+    }
+    let source = io_cause(error)?;
+    let is_missing = source.kind() == std::io::ErrorKind::NotFound;
+    let error = Error::Io { operation, path, source };
+    Some(if is_missing { Cause::Missing(error) } else { Cause::Failed(error) })
+}
+
+/// Names operation and place of a store's error.
+pub(crate) fn of_store(operation: &'static str, path: &Place, error: &object_store::Error) -> Error {
+    match cause(operation, path, error) {
+        Some(Cause::Missing(error) | Cause::Failed(error)) => error,
+        None => Error::Store { operation, path: path.clone(), problem: error.to_string() },
+    }
+}
+
 /// Finds the system's error below a library's, if there is one: the innermost, as libraries wrap one in another.
-pub(crate) fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<std::io::Error> {
+fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<std::io::Error> {
     let mut found = None;
     let mut next = Some(error);
     while let Some(current) = next {

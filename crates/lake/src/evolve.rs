@@ -66,5 +66,5 @@ pub(crate) fn stored(table: &Table, schema: &SchemaRef) -> Result<SchemaRef> {
 }
 
 fn changed(table: &Table, what: String) -> Error {
-    Error::SchemaChanged { table: table.id.clone(), path: table.path(), what }
+    Error::SchemaChanged { table: table.id.clone(), path: table.place(), what }
 }

@@ -6,14 +6,19 @@ use deltalake::{
     kernel::{Action, LogicalFileView},
     protocol::DeltaOperation,
 };
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+use object_store::ObjectStoreExt;
 use serde::Serialize;
 
 use crate::{
     commit::{Change, CommitNote, Guard},
-    error::{Error, Result},
+    error::{Cause, Error, Result, cause},
     offsets::OffsetRange,
     table::{Table, check_layout},
 };
+
+/// Files that are looked for at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// A commit as the log tells it.
 #[derive(Debug, Clone, Serialize)]
@@ -71,7 +76,7 @@ impl Table {
         }
         self.bring_up().await?;
         let target = self.lake.open_table_at(&self.id, version).await?;
-        let actions = self.difference(&target)?;
+        let actions = self.difference(&target).await?;
         if actions.is_empty() {
             return Ok(self.version());
         }
@@ -94,7 +99,7 @@ impl Table {
     }
 
     /// Actions that turn this version into the target.
-    fn difference(&self, target: &Table) -> Result<Vec<Action>> {
+    async fn difference(&self, target: &Table) -> Result<Vec<Action>> {
         let paths = |files: &[LogicalFileView]| files.iter().map(|f| f.path().into_owned()).collect::<HashSet<_>>();
         let (now, then) = (self.files(), target.files());
         let (now_paths, then_paths) = (paths(&now), paths(&then));
@@ -107,15 +112,21 @@ impl Table {
         }
         let removed = now.iter().filter(|f| !then_paths.contains(f.path().as_ref()));
         actions.extend(removed.map(|f| Action::Remove(f.remove_action(true))));
-        for file in then.iter().filter(|f| !now_paths.contains(f.path().as_ref())) {
-            let path = self.path().join(file.object_store_path().as_ref());
-            if !path.is_file() {
-                let what = "it is gone".to_owned();
-                return Err(Error::DataFile { table: self.id.clone(), path, what });
-            }
-            actions.push(Action::Add(add_of(file)));
-        }
+        let back: Vec<&LogicalFileView> = then.iter().filter(|f| !now_paths.contains(f.path().as_ref())).collect();
+        let there: Vec<BoxFuture<'_, Result<()>>> = back.iter().map(|file| self.check_there(file).boxed()).collect();
+        stream::iter(there).buffer_unordered(ASKED_AT_ONCE).try_collect::<()>().await?;
+        actions.extend(back.into_iter().map(|file| Action::Add(add_of(file))));
         Ok(actions)
+    }
+
+    async fn check_there(&self, file: &LogicalFileView) -> Result<()> {
+        let path = file.object_store_path();
+        let Err(error) = self.delta().object_store().head(&path).await else { return Ok(()) };
+        let path = self.place().join(path.as_ref());
+        match cause("look for", &path, &error) {
+            Some(Cause::Failed(error)) => Err(error),
+            _ => Err(Error::DataFile { table: self.id.clone(), path, what: "it is gone".to_owned() }),
+        }
     }
 }
 

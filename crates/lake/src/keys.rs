@@ -135,7 +135,7 @@ impl Table {
     }
 
     fn unreadable(&self, file: &LogicalFileView, what: String) -> Error {
-        let path = self.path().join(file.object_store_path().as_ref());
+        let path = self.place().join(file.object_store_path().as_ref());
         Error::DataFile { table: self.id.clone(), path, what }
     }
 }

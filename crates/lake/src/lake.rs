@@ -1,9 +1,10 @@
-//! A folder of tables in three layers.
+//! Tables in three layers at a place.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, OnceLock},
+    time::Duration,
 };
 
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -12,19 +13,18 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     evolve,
+    place::Place,
     spec::{Layer, TableId, TableSpec},
-    store::LakeStore,
+    storage::{self, MARKER, Storage},
     table::{self, Snapshot, Table},
 };
 
 /// Layout of the lake and its tables that this program writes.
 pub(crate) const LAYOUT: &str = "1";
-/// File at the lake's root that says whose it is.
-const MARKER: &str = "_streamreel.json";
 /// Snapshots of earlier versions that are kept in memory.
 const PINNED_SNAPSHOTS: usize = 64;
 
-/// Limits of a lake's sessions and writers.
+/// Limits of a lake's sessions and writers, and how a bucket is reached.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Memory that queries may use before they spill, in bytes.
@@ -41,6 +41,13 @@ pub struct Settings {
     pub checkpoint_every: u64,
     /// Whether a commit waits until it is on the disk.
     pub durable: bool,
+    /// In a bucket: settings of the client by the names that `object_store` has for them, as `endpoint` and `region`. They
+    /// are stronger than those of the environment (`AWS_*`).
+    pub s3: BTreeMap<String, String>,
+    /// In a bucket: how long a request is sent again when the store refuses or does not answer.
+    pub store_timeout: Duration,
+    /// In a bucket: how long after its last sign of life the holder of a lease counts as gone.
+    pub lease_expiry: Duration,
 }
 
 impl Default for Settings {
@@ -53,20 +60,22 @@ impl Default for Settings {
             target_file_rows: 1 << 20,
             checkpoint_every: 64,
             durable: true,
+            s3: BTreeMap::new(),
+            store_timeout: Duration::from_secs(30),
+            lease_expiry: Duration::from_secs(15),
         }
     }
 }
 
-/// A folder of tables. Cheap to clone; clones share the snapshots they have read.
+/// Tables at a place. Cheap to clone; clones share the snapshots they have read.
 #[derive(Debug, Clone)]
 pub struct Lake {
     pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
-    pub(crate) root: PathBuf,
     pub(crate) settings: Settings,
-    pub(crate) store: Arc<LakeStore>,
+    pub(crate) storage: Arc<dyn Storage>,
     pub(crate) runtime: OnceLock<Arc<RuntimeEnv>>,
     latest: Mutex<HashMap<TableId, Snapshot>>,
     pinned: Mutex<HashMap<(TableId, i64), Snapshot>>,
@@ -74,7 +83,7 @@ pub(crate) struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lake").field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("Lake").field("place", self.storage.place()).finish_non_exhaustive()
     }
 }
 
@@ -85,56 +94,70 @@ struct Marker {
 }
 
 impl Lake {
-    /// Opens the lake in `root` (`<home>/data_lake`); makes it when there is nothing.
+    /// Opens the lake at a place (`<home>/data_lake`, or one in a bucket); makes it when there is nothing. Blocks.
     ///
     /// # Errors
-    /// [`Error::NotALake`] when something else is in the folder, [`Error::Layout`] for one of another layout.
-    pub fn open(root: impl AsRef<Path>) -> Result<Self> {
-        Self::open_with(root, Settings::default())
+    /// [`Error::NotALake`] when something else is there, [`Error::Layout`] for one of another layout;
+    /// [`Error::BadPlace`] for a bucket with settings that can't be, or without conditional writes.
+    pub fn open(place: impl Into<Place>) -> Result<Self> {
+        Self::open_with(place, Settings::default())
     }
 
     /// As [`Lake::open`], with limits.
-    pub fn open_with(root: impl AsRef<Path>, settings: Settings) -> Result<Self> {
-        let root = root.as_ref();
-        if !root.join(MARKER).is_file() {
-            refuse_foreign(root)?;
-            create(root)?;
+    pub fn open_with(place: impl Into<Place>, settings: Settings) -> Result<Self> {
+        let place = place.into();
+        let storage = storage::open(&place, &settings)?;
+        match storage.marker()? {
+            Some(marker) => Self::marked(storage, &marker, settings),
+            None => {
+                refuse_foreign(&*storage)?;
+                let marker = new_marker();
+                storage.claim(&marker)?;
+                // A folder that was not there had no full name before.
+                Self::marked(storage::open(&place, &settings)?, &marker, settings)
+            }
         }
-        Self::open_read_only_with(root, settings)
     }
 
-    /// Opens a lake that exists and writes nothing for it.
+    /// Opens a lake that exists and writes nothing for it. Blocks.
     ///
     /// # Errors
     /// [`Error::NoLake`] when there is none, else as [`Lake::open`].
-    pub fn open_read_only(root: impl AsRef<Path>) -> Result<Self> {
-        Self::open_read_only_with(root, Settings::default())
+    pub fn open_read_only(place: impl Into<Place>) -> Result<Self> {
+        Self::open_read_only_with(place, Settings::default())
     }
 
     /// As [`Lake::open_read_only`], with limits.
-    pub fn open_read_only_with(root: impl AsRef<Path>, settings: Settings) -> Result<Self> {
-        let root = root.as_ref();
-        if !root.join(MARKER).is_file() {
-            refuse_foreign(root)?;
-            return Err(Error::NoLake { path: root.to_owned() });
-        }
-        let root = root.canonicalize().map_err(io("open", root))?;
-        check_marker(&root)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                store: Arc::new(LakeStore::new(settings.durable)),
-                root,
-                settings,
-                runtime: OnceLock::new(),
-                latest: Mutex::default(),
-                pinned: Mutex::default(),
-            }),
-        })
+    pub fn open_read_only_with(place: impl Into<Place>, settings: Settings) -> Result<Self> {
+        let place = place.into();
+        let storage = storage::open(&place, &settings)?;
+        let Some(marker) = storage.marker()? else {
+            refuse_foreign(&*storage)?;
+            return Err(Error::NoLake { path: place });
+        };
+        Self::marked(storage, &marker, settings)
     }
 
-    /// The folder.
-    pub fn root(&self) -> &Path {
-        &self.inner.root
+    fn marked(storage: Arc<dyn Storage>, marker: &str, settings: Settings) -> Result<Self> {
+        check_marker(storage.place(), marker)?;
+        let (runtime, latest, pinned) = Default::default();
+        Ok(Self { inner: Arc::new(Inner { settings, storage, runtime, latest, pinned }) })
+    }
+
+    /// Reads again whose the place is. Blocks.
+    ///
+    /// # Errors
+    /// As [`Lake::open_read_only`].
+    pub fn check(&self) -> Result<()> {
+        let storage = &self.inner.storage;
+        let place = storage.place();
+        let marker = storage.marker()?.ok_or_else(|| Error::NoLake { path: place.clone() })?;
+        check_marker(place, &marker)
+    }
+
+    /// Where it is; a folder by its full name.
+    pub fn place(&self) -> &Place {
+        self.inner.storage.place()
     }
 
     /// Limits of this lake.
@@ -142,9 +165,9 @@ impl Lake {
         &self.inner.settings
     }
 
-    /// Folder of a table, whether it exists or not.
-    pub fn table_path(&self, id: &TableId) -> PathBuf {
-        self.inner.root.join(id.layer.as_str()).join(&id.name)
+    /// Where a table is, whether it exists or not.
+    pub fn table_place(&self, id: &TableId) -> Place {
+        self.place().join(id.layer.as_str()).join(&id.name)
     }
 
     /// Opens a table, making it when it does not exist and adding nullable columns that it does not have.
@@ -170,7 +193,7 @@ impl Lake {
     /// Opens a table at its newest version; `None` when there is none.
     pub async fn open_table(&self, id: &TableId) -> Result<Option<Table>> {
         id.check()?;
-        if !self.table_path(id).join("_delta_log").is_dir() {
+        if !self.inner.storage.has_log(&self.table_place(id)).await? {
             self.forget(id);
             return Ok(None);
         }
@@ -188,22 +211,22 @@ impl Lake {
     /// # Errors
     /// [`Error::NoTable`], [`Error::NoVersion`].
     pub async fn open_table_at(&self, id: &TableId, version: i64) -> Result<Table> {
+        let key = (id.clone(), version);
+        // What a version has does not change.
+        let known = lock(&self.inner.pinned).get(&key).cloned();
+        let known = known.or_else(|| lock(&self.inner.latest).get(id).filter(|s| s.version() == version).cloned());
+        if let Some(snapshot) = known {
+            return Table::new(self.clone(), id.clone(), snapshot);
+        }
         let latest = self.open_table(id).await?;
-        let latest = latest.ok_or_else(|| Error::NoTable { table: id.clone(), path: self.table_path(id) })?;
+        let latest = latest.ok_or_else(|| Error::NoTable { table: id.clone(), path: self.table_place(id) })?;
         if latest.version() == version {
             return Ok(latest);
         }
-        let key = (id.clone(), version);
-        let known = lock(&self.inner.pinned).get(&key).cloned();
-        let snapshot = match known {
-            Some(snapshot) => snapshot,
-            None => {
-                if version < 0 || version > latest.version() {
-                    return Err(Error::NoVersion { table: id.clone(), version });
-                }
-                table::load(self, id, Some(version)).await?
-            }
-        };
+        if version < 0 || version > latest.version() {
+            return Err(Error::NoVersion { table: id.clone(), version });
+        }
+        let snapshot = table::load(self, id, Some(version)).await?;
         let mut pinned = lock(&self.inner.pinned);
         if pinned.len() >= PINNED_SNAPSHOTS {
             pinned.clear();
@@ -214,21 +237,10 @@ impl Lake {
     }
 
     /// The tables there are, upstream first.
-    pub fn tables(&self) -> Result<Vec<TableId>> {
+    pub async fn tables(&self) -> Result<Vec<TableId>> {
         let mut found = Vec::new();
         for layer in Layer::ALL {
-            let dir = self.inner.root.join(layer.as_str());
-            let entries = match std::fs::read_dir(&dir) {
-                Ok(entries) => entries,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(io("list", &dir)(e)),
-            };
-            let mut names: Vec<String> = entries
-                .filter_map(|entry| entry.ok())
-                .filter(|entry| entry.path().join("_delta_log").is_dir())
-                .filter_map(|entry| entry.file_name().into_string().ok())
-                .collect();
-            names.sort();
+            let names = self.inner.storage.tables(layer).await?;
             found.extend(names.into_iter().map(|name| TableId { layer, name }).filter(|id| id.check().is_ok()));
         }
         Ok(found)
@@ -251,7 +263,7 @@ impl Lake {
     /// Newest version of every table.
     pub async fn versions(&self) -> Result<BTreeMap<TableId, i64>> {
         let mut versions = BTreeMap::new();
-        for id in self.tables()? {
+        for id in self.tables().await? {
             if let Some(table) = self.open_table(&id).await? {
                 versions.insert(id, table.version());
             }
@@ -275,48 +287,24 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Names the operation and path of a system error.
-pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::Io { operation, path, source }
+fn refuse_foreign(storage: &dyn Storage) -> Result<()> {
+    storage.foreign()?.map_or(Ok(()), |name| {
+        let found = format!("it has {name:?} and no {MARKER}");
+        Err(Error::NotALake { path: storage.place().clone(), found })
+    })
 }
 
-fn refuse_foreign(root: &Path) -> Result<()> {
-    let entries = match std::fs::read_dir(root) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(io("open", root)(e)),
-    };
-    for entry in entries {
-        let name = entry.map_err(io("list", root))?.file_name().to_string_lossy().into_owned();
-        // A crash while the lake was made leaves nothing but these.
-        if !name.starts_with(MARKER) && !name.starts_with('.') {
-            let found = format!("it has {name:?} and no {MARKER}");
-            return Err(Error::NotALake { path: root.to_owned(), found });
-        }
-    }
-    Ok(())
-}
-
-/// Makes the folder; the marker comes last and at once.
-fn create(root: &Path) -> Result<()> {
-    std::fs::create_dir_all(root).map_err(io("create", root))?;
+fn new_marker() -> String {
     let marker = Marker { format: "streamreel-lake".to_owned(), layout: LAYOUT.to_owned() };
-    let text = serde_json::to_string(&marker).unwrap_or_default();
-    let staged = root.join(format!("{MARKER}.{}", uuid::Uuid::new_v4()));
-    std::fs::write(&staged, text).map_err(io("create", &staged))?;
-    let path = root.join(MARKER);
-    std::fs::rename(&staged, &path).map_err(io("create", &path))
+    serde_json::to_string(&marker).unwrap_or_default()
 }
 
-fn check_marker(root: &Path) -> Result<()> {
-    let path = root.join(MARKER);
-    let text = std::fs::read_to_string(&path).map_err(io("read", &path))?;
-    let marker: Marker = serde_json::from_str(&text)
-        .map_err(|e| Error::NotALake { path: root.to_owned(), found: format!("{MARKER} is damaged: {e}") })?;
+fn check_marker(place: &Place, text: &str) -> Result<()> {
+    let marker: Marker = serde_json::from_str(text)
+        .map_err(|e| Error::NotALake { path: place.clone(), found: format!("{MARKER} is damaged: {e}") })?;
     if marker.layout != LAYOUT {
         return Err(Error::Layout {
-            path: root.to_owned(),
+            path: place.clone(),
             found: marker.layout,
             expected: LAYOUT.to_owned(),
             hint: "use the program that wrote it, or land it again into another --home",

@@ -1,22 +1,22 @@
-//! Leases: one process at a time. The system frees them when their holder ends, however it ends.
+//! Leases: one process at a time.
+//!
+//! In a folder the system frees a lease when its holder ends, however it ends. In a bucket a holder shows that it is
+//! alive by renewing it, and one that has stopped doing so is taken over from.
 
-use std::{
-    fmt,
-    fs::{File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::{fmt, path::Path, time::Duration};
 
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::{
     error::{Error, Result},
-    lake::{Lake, io},
+    lake::Lake,
 };
 
-/// Folder with one file a lease.
-const FOLDER: &str = "_leases";
+/// Name of the lease of builds, and of upkeep that a build must not meet. Who has lost it commits and publishes nothing of a
+/// build.
+pub const BUILD_LEASE: &str = "build";
 /// How often a waiting process asks again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -35,6 +35,14 @@ pub struct Holder {
     pub since: String,
 }
 
+impl Holder {
+    /// One that has not said who it is.
+    pub(crate) fn unknown(lease: &str) -> Self {
+        let unknown = || "?".to_owned();
+        Self { lease: lease.to_owned(), pid: 0, host: unknown(), command: unknown(), since: unknown() }
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lease, pid, host, command, since } = self;
@@ -42,11 +50,14 @@ impl fmt::Display for Holder {
     }
 }
 
+/// What a storage keeps of a lease that is had; dropping it gives the lease back.
+pub(crate) trait Held: fmt::Debug + Send + Sync {}
+
 /// A lease that this process has, until it is dropped.
 #[derive(Debug)]
 pub struct Lease {
-    file: File,
     holder: Holder,
+    _held: Box<dyn Held>,
 }
 
 impl Lease {
@@ -56,38 +67,24 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        // Emptied so that nobody reads of a holder that is gone; the lock goes with the file.
-        let _ = self.file.set_len(0);
-        let _ = self.file.unlock();
-    }
-}
-
 impl Lake {
-    /// Takes the lease of a name.
+    /// Takes the lease of a name. In a bucket that takes up to [`crate::Settings::lease_expiry`] when another has it or had
+    /// it when it was killed.
     ///
     /// # Errors
     /// [`Error::LeaseHeld`] with its holder when another process, or another value in this one, has it.
-    pub fn lease(&self, name: &str) -> Result<Lease> {
-        let path = self.lease_path(name)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::LeaseHeld { who: Box::new(read(&mut file, name)) }),
-            Err(TryLockError::Error(e)) => return Err(io("lock", &path)(e)),
-        }
+    pub async fn lease(&self, name: &str) -> Result<Lease> {
         let holder = this_process(name);
-        let text = serde_json::to_string(&holder).unwrap_or_default();
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
-        written.map_err(io("write", &path))?;
-        Ok(Lease { file, holder })
+        let held = self.inner.storage.lease(&holder).await?;
+        Ok(Lease { holder, _held: held })
+    }
+
+    /// Takes several leases, all or none.
+    ///
+    /// # Errors
+    /// As [`Lake::lease`].
+    pub async fn leases(&self, names: &[String]) -> Result<Vec<Lease>> {
+        try_join_all(names.iter().map(|name| self.lease(name))).await
     }
 
     /// Takes the lease of a name, waiting up to `patience` for it.
@@ -97,43 +94,16 @@ impl Lake {
     pub async fn lease_within(&self, name: &str, patience: Duration) -> Result<Lease> {
         let began = Instant::now();
         loop {
-            match self.lease(name) {
+            match self.lease(name).await {
                 Err(Error::LeaseHeld { .. }) if began.elapsed() < patience => tokio::time::sleep(ASK_AGAIN).await,
                 other => return other,
             }
         }
     }
 
-    /// Who has the lease of a name now.
-    pub fn lease_holder(&self, name: &str) -> Result<Option<Holder>> {
-        let path = self.root().join(FOLDER).join(format!("{name}.lock"));
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(io("open", &path)(e)),
-        };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => Ok(Some(read(&mut file, name))),
-            Err(TryLockError::Error(e)) => Err(io("lock", &path)(e)),
-        }
-    }
-
-    fn lease_path(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.root().join(FOLDER);
-        std::fs::create_dir_all(&folder).map_err(io("create", &folder))?;
-        Ok(folder.join(format!("{name}.lock")))
-    }
-}
-
-/// The holder as it wrote itself down; a moment after it took the lease it may not have yet.
-fn read(file: &mut File, name: &str) -> Holder {
-    let mut text = String::new();
-    let unknown =
-        Holder { lease: name.to_owned(), pid: 0, host: "?".to_owned(), command: "?".to_owned(), since: "?".to_owned() };
-    match file.rewind().and_then(|()| file.read_to_string(&mut text)) {
-        Ok(_) => serde_json::from_str(&text).unwrap_or(unknown),
-        Err(_) => unknown,
+    /// Who has the lease of a name now. In a bucket one that was killed is named until another takes it.
+    pub async fn lease_holder(&self, name: &str) -> Result<Option<Holder>> {
+        self.inner.storage.lease_holder(name).await
     }
 }
 
@@ -141,7 +111,7 @@ fn read(file: &mut File, name: &str) -> Holder {
 fn this_process(name: &str) -> Holder {
     let host = std::fs::read_to_string(Path::new("/proc/sys/kernel/hostname")).ok();
     let host = host.or_else(|| std::env::var("HOSTNAME").ok());
-    let arguments: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = std::env::args_os().map(|a| without_value(&a.to_string_lossy())).collect();
     Holder {
         lease: name.to_owned(),
         pid: std::process::id(),
@@ -149,4 +119,9 @@ fn this_process(name: &str) -> Holder {
         command: arguments.join(" "),
         since: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
     }
+}
+
+/// An argument `key=value` without the value, which may be a password that others must not read here.
+fn without_value(argument: &str) -> String {
+    argument.split_once('=').map_or_else(|| argument.to_owned(), |(key, _)| format!("{key}=..."))
 }

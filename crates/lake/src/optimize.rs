@@ -126,7 +126,7 @@ impl Table {
             let written = writer.finish().await?;
             if written.rows != expected {
                 let what = format!("compaction read {} rows where the log has {expected}", written.rows);
-                return Err(Error::DamagedLog { table: self.id.clone(), path: self.path(), what });
+                return Err(Error::DamagedLog { table: self.id.clone(), path: self.place(), what });
             }
             removed += group.len();
             added += written.adds.len();

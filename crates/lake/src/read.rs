@@ -10,7 +10,7 @@ use futures::{Stream, TryStreamExt};
 use parquet::arrow::{ProjectionMask, arrow_reader::RowSelection, async_reader::ParquetRecordBatchStreamBuilder};
 
 use crate::{
-    error::{Error, Result, io_cause},
+    error::{Cause, Error, Result, cause},
     parquet_file::ParquetFile,
     table::Table,
 };
@@ -74,12 +74,10 @@ struct DataFile {
 
 impl DataFile {
     fn error(&self, source: &(dyn std::error::Error + 'static)) -> Error {
-        let path = self.table.path().join(&self.path);
-        let what = match io_cause(source) {
-            Some(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                return Error::Io { operation: "read", path, source: cause };
-            }
-            Some(_) => "it is gone".to_owned(),
+        let path = self.table.place().join(&self.path);
+        let what = match cause("read", &path, source) {
+            Some(Cause::Failed(error)) => return error,
+            Some(Cause::Missing(_)) => "it is gone".to_owned(),
             None => source.to_string(),
         };
         Error::DataFile { table: self.table.id.clone(), path, what }

@@ -10,7 +10,7 @@ use parquet::arrow::{ProjectionMask, async_reader::ParquetRecordBatchStreamBuild
 use serde::Deserialize;
 
 use crate::{
-    error::{Error, Result, io_cause},
+    error::{Cause, Error, Result, cause},
     parquet_file::ParquetFile,
     table::{Added, Table, damaged, load},
 };
@@ -100,7 +100,7 @@ impl Table {
                     let renewed = self.replay_checkpoint(target).await?;
                     if renewed.version <= state.version {
                         let what = format!("log entry {} is missing", state.version + 1);
-                        return Err(damaged(&self.id, &self.path(), what));
+                        return Err(damaged(&self.id, &self.place(), what));
                     }
                     state = renewed;
                 }
@@ -197,10 +197,9 @@ impl Table {
     }
 
     fn log_error(&self, location: &Path, source: &(dyn std::error::Error + 'static)) -> Error {
-        let path = self.path().join(location.as_ref());
-        match io_cause(source) {
-            Some(cause) => Error::Io { operation: "read", path, source: cause },
-            None => damaged(&self.id, &self.path(), format!("{location}: {source}")),
+        match cause("read", &self.place().join(location.as_ref()), source) {
+            Some(Cause::Missing(error) | Cause::Failed(error)) => error,
+            None => damaged(&self.id, &self.place(), format!("{location}: {source}")),
         }
     }
 }

@@ -13,6 +13,8 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+
 use crate::{
     error::{Error, Result},
     lake::Lake,
@@ -22,6 +24,8 @@ use crate::{
 
 /// Catalog that the layers are schemas of.
 const CATALOG: &str = "streamreel";
+/// Tables that a session opens at once: in a bucket each waits for answers.
+const OPENED_AT_ONCE: usize = 8;
 /// Consumers that an out-of-memory error names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).expect("5 is not 0");
 
@@ -57,26 +61,31 @@ impl Lake {
             let schema: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
             catalog.register_schema(layer.as_str(), schema).map_err(query("open a session"))?;
         }
-        for (id, version) in self.read_versions(reading).await? {
-            self.register(&session, &id, version).await?;
+        let versions = self.read_versions(reading).await?;
+        let open = |(id, version): (TableId, _)| async move { self.table_at(&id, version).await }.boxed();
+        let opening: Vec<BoxFuture<'_, Result<Table>>> = versions.into_iter().map(open).collect();
+        let mut tables = stream::iter(opening).buffered(OPENED_AT_ONCE);
+        while let Some(table) = tables.try_next().await? {
+            table.register(&session).await?;
         }
         Ok(session)
     }
 
     /// Puts a table into a session at a version, or at its newest; replaces what was there under its name.
     pub async fn register(&self, session: &SessionContext, id: &TableId, version: Option<i64>) -> Result<()> {
+        self.table_at(id, version).await?.register(session).await
+    }
+
+    async fn table_at(&self, id: &TableId, version: Option<i64>) -> Result<Table> {
         let table = match version {
             Some(version) => Some(self.open_table_at(id, version).await?),
             None => self.open_table(id).await?,
         };
-        match table {
-            Some(table) => table.register(session).await,
-            None => Err(Error::NoTable { table: id.clone(), path: self.table_path(id) }),
-        }
+        table.ok_or_else(|| Error::NoTable { table: id.clone(), path: self.table_place(id) })
     }
 
     async fn read_versions(&self, reading: &Reading) -> Result<Vec<(TableId, Option<i64>)>> {
-        let all = self.tables()?;
+        let all = self.tables().await?;
         Ok(match reading {
             Reading::Latest => all.into_iter().map(|id| (id, None)).collect(),
             Reading::At(versions) => all.into_iter().map(|id| (id.clone(), versions.get(&id).copied())).collect(),
@@ -108,7 +117,8 @@ impl Lake {
         let settings = self.settings();
         let mode = match &settings.spill_dir {
             Some(dir) => {
-                std::fs::create_dir_all(dir).map_err(crate::lake::io("create", dir))?;
+                let failed = |source| Error::Io { operation: "create", path: dir.into(), source };
+                std::fs::create_dir_all(dir).map_err(failed)?;
                 DiskManagerMode::Directories(vec![dir.clone()])
             }
             None => DiskManagerMode::OsTmpDirectory,

@@ -1,11 +1,6 @@
 //! A table at a version: what is in it, and how it is loaded and made.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow_schema::SchemaRef;
 use deltalake::{
@@ -17,11 +12,11 @@ use deltalake::{
     },
     protocol::SaveMode,
 };
-use url::Url;
 
 use crate::{
-    error::{Error, Result, io_cause},
-    lake::{LAYOUT, Lake, io},
+    error::{self, Cause, Error, Result},
+    lake::{LAYOUT, Lake},
+    place::Place,
     replay::Transactions,
     spec::{TableId, TableSpec},
     writer::TableWriter,
@@ -94,7 +89,7 @@ impl Placing {
 
 impl Table {
     pub(crate) fn new(lake: Lake, id: TableId, snapshot: Snapshot) -> Result<Self> {
-        let path = lake.table_path(&id);
+        let path = lake.table_place(&id);
         let state = snapshot.delta.snapshot().map_err(|e| error("open", &id, &path, e))?;
         refuse_features(&id, &path, &snapshot.delta)?;
         let schema = arrow_schema(&state.schema()).map_err(|e| damaged(&id, &path, e.to_string()))?;
@@ -108,9 +103,9 @@ impl Table {
         &self.id
     }
 
-    /// Its folder.
-    pub fn path(&self) -> PathBuf {
-        self.lake.table_path(&self.id)
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        self.lake.table_place(&self.id)
     }
 
     /// The version that this value stands at.
@@ -164,7 +159,7 @@ impl Table {
         let state = self.delta().snapshot().map_err(|e| self.error("refresh", e))?;
         let (placing, schema) = (read_placing(state.metadata()), arrow_schema(&state.schema()));
         self.placing = Arc::new(placing);
-        self.schema = schema.map_err(|e| damaged(&self.id, &self.path(), e.to_string()))?;
+        self.schema = schema.map_err(|e| damaged(&self.id, &self.place(), e.to_string()))?;
         self.version = self.snapshot.version();
         self.ahead = Added::default();
         self.lake.remember(&self.id, &self.snapshot);
@@ -189,19 +184,19 @@ impl Table {
     }
 
     pub(crate) fn error(&self, operation: &'static str, source: DeltaTableError) -> Error {
-        error(operation, &self.id, &self.path(), source)
+        error(operation, &self.id, &self.place(), source)
     }
 }
 
 /// Loads a table at a version, or at its newest.
 pub(crate) async fn load(lake: &Lake, id: &TableId, version: Option<i64>) -> Result<Snapshot> {
-    let path = lake.table_path(id);
+    let path = lake.table_place(id);
     let mut delta = build(lake, id)?;
     match version {
         None => delta.load().await.map_err(|e| load_error(id, &path, e))?,
         Some(version) => {
             let wanted = u64::try_from(version).map_err(|_| Error::NoVersion { table: id.clone(), version })?;
-            delta.load_version(wanted).await.map_err(|e| match io_cause(&e) {
+            delta.load_version(wanted).await.map_err(|e| match error::cause("open", &path, &e) {
                 Some(_) => load_error(id, &path, e),
                 None => Error::NoVersion { table: id.clone(), version },
             })?;
@@ -249,19 +244,18 @@ fn version_of(delta: &DeltaTable) -> i64 {
 }
 
 fn build(lake: &Lake, id: &TableId) -> Result<DeltaTable> {
-    let path = lake.table_path(id);
-    let url = Url::from_directory_path(&path)
-        .map_err(|()| Error::NotALake { path: path.clone(), found: "its path can't be a file URL".to_owned() })?;
+    let path = lake.table_place(id);
+    let url = path.url()?;
     DeltaTableBuilder::from_url(url.clone())
-        .map(|builder| builder.with_storage_backend(Arc::clone(&lake.inner.store) as _, url))
+        .map(|builder| builder.with_storage_backend(lake.inner.storage.objects(), url))
         .and_then(DeltaTableBuilder::build)
         .map_err(|e| error("open", id, &path, e))
 }
 
 /// Makes a table at version 0.
 pub(crate) async fn create(lake: &Lake, spec: &TableSpec) -> Result<Table> {
-    let path = lake.table_path(&spec.id);
-    std::fs::create_dir_all(&path).map_err(io("create", &path))?;
+    let path = lake.table_place(&spec.id);
+    lake.inner.storage.prepare(&path).await?;
     let fields: Vec<StructField> = delta_schema(&spec.id, &spec.schema)?.fields().cloned().collect();
     let delta = build(lake, &spec.id)?
         .create()
@@ -312,7 +306,7 @@ pub(crate) fn check_layout(table: &Table) -> Result<()> {
     match found.map(String::as_str) {
         Some(LAYOUT) => Ok(()),
         found => Err(Error::Layout {
-            path: table.path(),
+            path: table.place(),
             found: found.unwrap_or("none").to_owned(),
             expected: LAYOUT.to_owned(),
             hint: "move the folder away and build it again",
@@ -321,7 +315,7 @@ pub(crate) fn check_layout(table: &Table) -> Result<()> {
 }
 
 /// Features whose rows or rules this program would not respect.
-fn refuse_features(id: &TableId, path: &Path, delta: &DeltaTable) -> Result<()> {
+fn refuse_features(id: &TableId, path: &Place, delta: &DeltaTable) -> Result<()> {
     let Ok(state) = delta.snapshot() else { return Ok(()) };
     let protocol = state.protocol();
     if protocol.min_reader_version() <= 1 && protocol.min_writer_version() <= 2 {
@@ -332,7 +326,7 @@ fn refuse_features(id: &TableId, path: &Path, delta: &DeltaTable) -> Result<()> 
         protocol.min_reader_version(),
         protocol.min_writer_version()
     );
-    Err(Error::Unsupported { table: id.clone(), path: path.to_owned(), what })
+    Err(Error::Unsupported { table: id.clone(), path: path.clone(), what })
 }
 
 pub(crate) fn arrow_schema(schema: &StructType) -> Result<SchemaRef, arrow_schema::ArrowError> {
@@ -347,15 +341,15 @@ pub(crate) fn delta_schema(id: &TableId, schema: &SchemaRef) -> Result<StructTyp
 }
 
 /// Gives a library error the name of what failed: the disk, a lost race, or the library.
-pub(crate) fn error(operation: &'static str, id: &TableId, path: &Path, source: DeltaTableError) -> Error {
-    if let Some(cause) = io_cause(&source) {
-        return Error::Io { operation, path: path.to_owned(), source: cause };
+pub(crate) fn error(operation: &'static str, id: &TableId, path: &Place, source: DeltaTableError) -> Error {
+    if let Some(Cause::Missing(error) | Cause::Failed(error)) = error::cause(operation, path, &source) {
+        return error;
     }
     if is_lost_race(&source) {
         let what = "it changed meanwhile".to_owned();
         return Error::Conflict { operation: operation.to_owned(), table: id.clone(), what };
     }
-    Error::Delta { operation, table: id.clone(), path: path.to_owned(), source: Box::new(source) }
+    Error::Delta { operation, table: id.clone(), path: path.clone(), source: Box::new(source) }
 }
 
 /// Whether a commit failed because the version that it would have made exists, or its own is cleaned up already.
@@ -370,15 +364,13 @@ pub(crate) fn is_lost_race(error: &DeltaTableError) -> bool {
     )
 }
 
-pub(crate) fn damaged(id: &TableId, path: &Path, what: String) -> Error {
-    Error::DamagedLog { table: id.clone(), path: path.to_owned(), what }
+pub(crate) fn damaged(id: &TableId, path: &Place, what: String) -> Error {
+    Error::DamagedLog { table: id.clone(), path: path.clone(), what }
 }
 
-fn load_error(id: &TableId, path: &Path, source: DeltaTableError) -> Error {
-    match io_cause(&source) {
-        Some(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-            Error::Io { operation: "open", path: path.to_owned(), source: cause }
-        }
+fn load_error(id: &TableId, path: &Place, source: DeltaTableError) -> Error {
+    match error::cause("open", path, &source) {
+        Some(Cause::Failed(error)) => error,
         _ => damaged(id, path, source.to_string()),
     }
 }

@@ -6,13 +6,8 @@ use deltalake::{checkpoints, kernel::transaction::CommitProperties, operations::
 
 use crate::{
     error::Result,
-    lake::io,
-    store,
     table::{Snapshot, Table, check_layout},
 };
-
-/// Files staged by a process that is gone are older than this.
-const STAGED_FILES_LIVE: Duration = Duration::from_secs(3600);
 
 /// What a vacuum deleted, or would.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -57,7 +52,7 @@ impl Table {
         let (delta, done) = vacuum(false).await.map_err(|e| self.error("vacuum", e))?;
         self.snapshot = Snapshot::new(delta);
         self.reread()?;
-        remove_empty_folders(&self.path());
+        self.lake.inner.storage.sweep(&self.place()).await?;
         Ok(VacuumReport { files: done.files_deleted })
     }
 
@@ -68,7 +63,8 @@ impl Table {
         self.refresh().await?;
         let oldest = keep_versions.iter().copied().chain([self.version()]).min().unwrap_or_default();
         let cutoff = millis_before_now(retention);
-        self.sync_checkpoints()?;
+        // What replaces entries must be safe before they go.
+        self.lake.inner.storage.secure_log(&self.place()).await?;
         let kept = u64::try_from(oldest).unwrap_or(0);
         let log_store = self.delta().log_store();
         let deleted = checkpoints::cleanup_expired_logs_for(kept, log_store.as_ref(), cutoff, None)
@@ -81,24 +77,6 @@ impl Table {
         }
         Ok(deleted)
     }
-
-    /// Makes checkpoints safe before what they replace goes, and throws away what crashed writers staged.
-    fn sync_checkpoints(&self) -> Result<()> {
-        let log = self.path().join("_delta_log");
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&log).map_err(io("list", &log))? {
-            let entry = entry.map_err(io("list", &log))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".parquet") {
-                files.push(entry.path());
-            }
-            let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
-            if name.starts_with('.') && age.is_some_and(|age| age > STAGED_FILES_LIVE) {
-                std::fs::remove_file(entry.path()).map_err(io("delete", &entry.path()))?;
-            }
-        }
-        store::sync_files(files).map_err(|(path, error)| io("write", &path)(error))
-    }
 }
 
 /// Compared with when log files were written, which the same clock says.
@@ -107,15 +85,4 @@ fn millis_before_now(age: Duration) -> i64 {
     let then = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
     let since = then.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Partition folders whose last file went. Errors mean that they are in use, or may stay.
-fn remove_empty_folders(root: &std::path::Path) {
-    let Ok(entries) = std::fs::read_dir(root) else { return };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().contains('=') && entry.path().is_dir() {
-            remove_empty_folders(&entry.path());
-            let _ = std::fs::remove_dir(entry.path());
-        }
-    }
 }

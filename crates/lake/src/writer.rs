@@ -29,6 +29,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::{
     deferred::Deferred,
     error::{Error, Result},
+    place::Place,
     read::some_columns,
     spec::TableId,
     table::{self, Placing, Table},
@@ -104,7 +105,7 @@ enum Message {
 #[derive(Clone)]
 struct Target {
     table: TableId,
-    path: std::path::PathBuf,
+    path: Place,
     store: Deferred,
     shape: Shape,
     /// Columns that are in the files.
@@ -122,7 +123,7 @@ impl TableWriter {
         let settings = table.lake.settings();
         let target = Target {
             table: table.id.clone(),
-            path: table.path(),
+            path: table.place(),
             store: Deferred::new(table.delta().object_store()),
             file_schema: some_columns(&schema, &in_files),
             partition_schema: some_columns(&schema, &placing.partition_by),

@@ -67,12 +67,9 @@ impl Processor {
         let mut bronze = None;
         let mut schema = tables::bronze_events().schema;
         if let Some(lake) = lake {
-            for partition in &worked_on {
-                let lease =
-                    lake.lease(&format!("process-{partition}")).map_err(error::lake("take the processor's lease"))?;
-                leases.push(lease);
-            }
             let runtime = runtime()?;
+            let names: Vec<String> = worked_on.iter().map(|partition| format!("process-{partition}")).collect();
+            leases = runtime.block_on(lake.leases(&names)).map_err(error::lake("take the processor's leases"))?;
             let mut table = runtime.block_on(open_bronze(lake))?;
             runtime.block_on(way::settle(&mut table, &*log, &settings, partitions))?;
             schema = table.schema();

@@ -50,7 +50,7 @@ pub(crate) fn router(health: Health) -> Router {
 
 async fn ready(State(health): State<Arc<Health>>) -> Response {
     let lake = health.lake.clone();
-    let mut checks = vec![check("lake", async move { read(&lake).await.map_err(|error| error.to_string()) }).await];
+    let mut checks = vec![check("lake", async move { read(&lake).await }).await];
     if let Some(log) = health.log.clone() {
         let read = tokio::task::spawn_blocking(move || log.topics().map(drop).map_err(|error| error.to_string()));
         checks.push(check("log", async { read.await.unwrap_or_else(|error| Err(error.to_string())) }).await);
@@ -61,9 +61,11 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
 }
 
 /// Reads what surfaces read first: whose the folder is, and the last build.
-async fn read(lake: &Lake) -> Result<(), streamreel_lake::Error> {
-    Lake::open_read_only(lake.root())?;
-    lake.published().await.map(drop)
+async fn read(lake: &Lake) -> Result<(), String> {
+    let place = lake.clone();
+    let checked = tokio::task::spawn_blocking(move || place.check()).await;
+    checked.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    lake.published().await.map(drop).map_err(|error| error.to_string())
 }
 
 async fn check(name: &'static str, read: impl Future<Output = Result<(), String>>) -> Check {

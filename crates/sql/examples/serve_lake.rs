@@ -6,7 +6,7 @@
 
 use std::{error::Error, io::Read, path::PathBuf, process::ExitCode, time::Duration};
 
-use streamreel_lake::Lake;
+use streamreel_lake::{Lake, Place};
 use streamreel_sql::{Server, Settings, Tls, User};
 
 #[tokio::main]
@@ -24,7 +24,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let lake = args.next().ok_or("usage: serve_lake LAKE [setting=value ...]")?;
     let settings = settings(args)?;
-    let server = Server::bind(Lake::open_read_only(lake)?, settings).await?;
+    let server = Server::bind(Lake::open_read_only(lake.parse::<Place>()?)?, settings).await?;
     println!("listening on {}", server.local_addr());
     let closed = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     server

@@ -18,8 +18,8 @@ use clap_complete::Shell;
         Your own log:\n  \
         streamreel ingest events.ndjson.gz && streamreel process && streamreel build\n  \
         streamreel query \"select * from gold.viewer_retention\"\n\n\
-        On a Kafka:\n  \
-        streamreel --log kafka://localhost:9092 up"
+        On a Kafka, with the lake in a bucket:\n  \
+        streamreel --log kafka://localhost:9092 --lake s3://bucket/lake up"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -36,6 +36,10 @@ pub struct Global {
     /// Where the topics are: kafka://HOST:PORT[,HOST:PORT] for a Kafka, else in the home. Its TLS and SASL settings are kafka.*.
     #[arg(long, global = true, value_name = "URL", env = "STREAMREEL_LOG")]
     pub log: Option<String>,
+    /// Where the lake is: a folder, or s3://BUCKET/PREFIX in an S3-compatible store (default: data_lake/ in the home). The
+    /// store's settings are s3.* and AWS_*.
+    #[arg(long, global = true, value_name = "PLACE", env = "STREAMREEL_LAKE")]
+    pub lake: Option<String>,
     /// The settings' file (default: streamreel.toml in the home, if there is one).
     #[arg(long, global = true, value_name = "FILE", env = "STREAMREEL_CONFIG")]
     pub config: Option<PathBuf>,

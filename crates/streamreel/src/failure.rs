@@ -61,6 +61,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         if let Some(config) = error.downcast_ref::<crate::config::ConfigError>() {
             return Failure::Usage(config.to_string());
         }
+        if let Some(place @ streamreel_lake::Error::BadPlace { .. }) = error.downcast_ref() {
+            return Failure::Usage(place.to_string());
+        }
         Failure::Failed(error)
     }
 }

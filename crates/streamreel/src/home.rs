@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use streamreel_enrich::Request;
-use streamreel_lake::{Lake, Settings as LakeSettings};
+use streamreel_lake::{BUILD_LEASE, Lake, Place, Settings as LakeSettings};
 use streamreel_process as process;
 use streamreel_serve::collector;
 use streamreel_topic::{EmbeddedLog, Error as LogError, KafkaLog, KafkaSettings, Log};
@@ -22,8 +22,6 @@ use crate::stop::Stop;
 const CONFIG_FILE: &str = "streamreel.toml";
 /// Says that a demo made the home, so that the next one may begin anew in it.
 const MADE_BY_DEMO: &str = ".made_by_demo";
-/// Name of the lease that a build, and upkeep that a build must not meet, holds.
-const BUILD_LEASE: &str = "build";
 /// How long `--wait` waits for a build under way.
 pub const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
@@ -54,11 +52,13 @@ impl Home {
         let folder = global.home.clone();
         let in_home = folder.join(CONFIG_FILE);
         let file = global.config.clone().or_else(|| in_home.is_file().then_some(in_home));
-        let set = global.set.iter().map(|(k, v)| (format!("--set {k}={v}"), k.clone(), v.clone()));
+        let typed = |k: &str, v: &str| format!("--set {k}={}", if config::is_secret(k) { "..." } else { v });
+        let set = global.set.iter().map(|(k, v)| (typed(k, v), k.clone(), v.clone()));
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let log = global.log.iter().map(|url| (format!("--log {url}"), "log.url".to_owned(), url.clone()));
-        let sources =
-            Sources { file, environment: environment.collect(), flags: set.chain(log).chain(flags).collect() };
+        let lake = global.lake.iter().map(|place| (format!("--lake {place}"), "lake.url".to_owned(), place.clone()));
+        let flags = set.chain(log).chain(lake).chain(flags).collect();
+        let sources = Sources { file, environment: environment.collect(), flags };
         let from = sources.file.as_ref().map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
         let resolved = config::resolve(&sources)?;
         let printer = Printer::new(global, resolved.settings.serve.log_format);
@@ -79,9 +79,17 @@ impl Home {
         self.folder.join("log")
     }
 
-    /// The folder of the lake.
-    pub fn lake_folder(&self) -> PathBuf {
-        self.folder.join("data_lake")
+    /// Whether the lake is not in the home.
+    pub fn is_lake_elsewhere(&self) -> bool {
+        !self.settings.lake.url.is_empty()
+    }
+
+    fn lake_place(&self) -> Outcome<Place> {
+        if self.is_lake_elsewhere() {
+            Ok(self.settings.lake.url.parse()?)
+        } else {
+            Ok(self.folder.join("data_lake").into())
+        }
     }
 
     /// Whether the topics are on a Kafka, not in the home.
@@ -133,12 +141,12 @@ impl Home {
 
     /// The lake, with the memory of builds or of queries; made if it is not there.
     pub fn lake(&self, memory: bytesize::ByteSize) -> Outcome<Lake> {
-        Ok(Lake::open_with(self.lake_folder(), self.lake_settings(memory))?)
+        Ok(Lake::open_with(self.lake_place()?, self.lake_settings(memory))?)
     }
 
     /// The lake for reading; it must be there.
     pub fn lake_to_read(&self) -> Outcome<Lake> {
-        Ok(Lake::open_read_only_with(self.lake_folder(), self.lake_settings(self.settings.query.memory))?)
+        Ok(Lake::open_read_only_with(self.lake_place()?, self.lake_settings(self.settings.query.memory))?)
     }
 
     fn lake_settings(&self, memory: bytesize::ByteSize) -> LakeSettings {
@@ -146,6 +154,9 @@ impl Home {
             memory_bytes: usize::try_from(memory.as_u64()).unwrap_or(usize::MAX),
             spill_dir: Some(self.scratch()),
             target_file_bytes: self.settings.upkeep.optimize_target.as_u64(),
+            s3: self.settings.s3.clone(),
+            store_timeout: self.settings.lake.timeout,
+            lease_expiry: self.settings.lake.lease_expiry,
             ..LakeSettings::default()
         }
     }

@@ -34,7 +34,7 @@ pub async fn once(home: &Home, lake: &Lake, log: &dyn Log) -> Outcome<Upkeep> {
     let mut done = Upkeep::default();
     // A build must not meet a table that is being compacted: one of the two would be refused.
     let _lease = build_lease(lake, true).await?;
-    for id in lake.tables()? {
+    for id in lake.tables().await? {
         let Some(mut table) = lake.open_table(&id).await? else { continue };
         done.files_joined += table.optimize(OptimizeScope::Closed).await?.files_removed;
         let keep = lake.kept_versions(&id).await?;

@@ -73,7 +73,7 @@ async fn only_files_with_a_key_are_rewritten() {
     let (_dir, lake) = lake();
     let mut views = lake.create(&views_spec(&[])).await.unwrap();
     add(&mut views, &VIEWS).await;
-    let before = data_files(&views.path());
+    let before = data_files(&views).await;
     // Two slots on each of two days.
     assert_eq!(before.len(), 4);
     let mut writer = views.writer();
@@ -88,7 +88,7 @@ async fn only_files_with_a_key_are_rewritten() {
     );
     // c's slot and that of the null kept their files; two were replaced and one came with new rows.
     assert_eq!(views.size().0, 5);
-    assert_eq!(data_files(&views.path()).len(), 7);
+    assert_eq!(data_files(&views).await.len(), 7);
     let unchanged = delete_only(&mut views, delete(keys(vec![("view_id", ids(&[Some("zz")]))]))).await;
     assert_eq!(unchanged, 2);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use streamreel_lake::{CommitNote, Delete, Error, OffsetRange, tables};
 
-use crate::support::{LOG, ask_lake, bronze_rows, lake, range, reopen};
+use crate::support::{LOG, ask_lake, bronze_rows, is_there, lake, range, remove, reopen};
 
 const COUNT: &str = "select count(*), count(distinct source_offset) from bronze.events";
 
@@ -165,10 +165,10 @@ async fn a_long_log_is_read_from_its_checkpoint() {
             .await
             .unwrap();
     }
-    assert!(bronze.path().join("_delta_log/00000000000000000050.checkpoint.parquet").is_file());
+    assert!(is_there(&bronze.place(), "_delta_log/00000000000000000050.checkpoint.parquet").await);
     // Without the entries that the checkpoint stands for.
     for version in 0..50 {
-        std::fs::remove_file(bronze.path().join(format!("_delta_log/{version:020}.json"))).unwrap();
+        remove(&bronze.place(), &format!("_delta_log/{version:020}.json")).await;
     }
     let lake = reopen(&lake);
     let mut seen = lake.open_table(bronze.id()).await.unwrap().unwrap();

@@ -5,32 +5,46 @@ use std::{
     time::Duration,
 };
 
-use streamreel_lake::{Error, Lake, TableId, tables};
+use streamreel_lake::{Error, Lake, Place, TableId, tables};
 
-use crate::support::{ask_lake, bronze_rows, lake, range, settings};
+use crate::support::{View, add, ask_lake, bronze_rows, lake, range, settings, views_spec};
 
 const ROLE: &str = "STREAMREEL_LAKE_TEST_ROLE";
-const ROOT: &str = "STREAMREEL_LAKE_TEST_ROOT";
+const PLACE: &str = "STREAMREEL_LAKE_TEST_PLACE";
+
+const RACERS: i32 = 4;
+const COMMITS_OF_A_RACER: i64 = 20;
 
 fn start(role: &str, lake: &Lake) -> Child {
+    start_test("processes::other_process", role, lake)
+}
+
+/// This program as another process that runs a test, which asks [`role`] whether it is one.
+pub fn start_test(test: &str, role: &str, lake: &Lake) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["processes::other_process", "--exact", "--nocapture"])
+        .args([test, "--exact", "--nocapture"])
         .env(ROLE, role)
-        .env(ROOT, lake.root())
+        .env(PLACE, lake.place().to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
 }
 
+/// Role and lake of a process that another test started.
+pub fn role() -> Option<(String, Lake)> {
+    let role = std::env::var(ROLE).ok()?;
+    let place: Place = std::env::var(PLACE).unwrap().parse().unwrap();
+    Some((role, Lake::open_with(place, settings()).unwrap()))
+}
+
 /// Does nothing unless another test started it.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_process() {
-    let Ok(role) = std::env::var(ROLE) else { return };
-    let lake = Lake::open_with(std::env::var(ROOT).unwrap(), settings()).unwrap();
+    let Some((role, lake)) = role() else { return };
     match role.as_str() {
         "hold" => {
-            let _lease = lake.lease("build").unwrap();
+            let _lease = lake.lease("build").await.unwrap();
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
         "land on" => {
@@ -62,7 +76,17 @@ async fn other_process() {
                 }
             }
         }
-        other => panic!("no role {other}"),
+        // All commit to two tables, each its own partition and its own views.
+        role => {
+            let mine: i32 = role.strip_prefix("race ").unwrap().parse().unwrap();
+            let mut bronze = lake.create(&tables::bronze_events()).await.unwrap();
+            let mut views = lake.create(&views_spec(&[])).await.unwrap();
+            for n in 0..COMMITS_OF_A_RACER {
+                bronze.append_offsets(vec![bronze_rows(mine, n, n + 1)], &[range(mine, n, n + 1)]).await.unwrap();
+                let row: View = (Some("v"), None, 20_000, 1, i64::from(mine) * 1000 + n);
+                add(&mut views, &[row]).await;
+            }
+        }
     }
 }
 
@@ -78,6 +102,22 @@ async fn processes_that_land_the_same_offsets_land_them_once() {
     assert_eq!(bronze.offsets("video-events").await.unwrap().into_values().collect::<Vec<_>>(), [40]);
     let sql = "select count(*), count(distinct source_offset) from bronze.events";
     assert_eq!(ask_lake(&lake, sql).await, ["40 40"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_of_a_race_count_once_each() {
+    let (_dir, lake) = lake();
+    let mut children: Vec<Child> = (0..RACERS).map(|racer| start(&format!("race {racer}"), &lake)).collect();
+    for child in &mut children {
+        assert!(child.wait().unwrap().success());
+    }
+    let commits = i64::from(RACERS) * COMMITS_OF_A_RACER;
+    for (table, column) in [("bronze.events", "source_partition * 1000 + source_offset"), ("silver.views", "seconds")] {
+        let id: TableId = table.parse().unwrap();
+        assert_eq!(lake.open_table(&id).await.unwrap().unwrap().version(), commits, "{table}: a version a commit");
+        let sql = format!("select count(*), count(distinct {column}) from {table}");
+        assert_eq!(ask_lake(&lake, &sql).await, [format!("{commits} {commits}")]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +137,7 @@ async fn a_killed_writer_leaves_whole_commits() {
     assert_eq!(ask_lake(&lake, sql).await, [format!("{next} {next} {}", next - 1)]);
     let kept = bronze.size().0;
     bronze.vacuum(Duration::ZERO, &[], false).await.unwrap();
-    assert_eq!(crate::support::data_files(&bronze.path()).len(), kept);
+    assert_eq!(crate::support::data_files(&bronze).await.len(), kept);
     assert_eq!(ask_lake(&lake, sql).await, [format!("{next} {next} {}", next - 1)]);
 }
 
@@ -106,24 +146,24 @@ async fn a_lease_names_its_holder_and_ends_with_it() {
     let (_dir, lake) = lake();
     let mut child = start("hold", &lake);
     let holder = loop {
-        match lake.lease_holder("build").unwrap() {
+        match lake.lease_holder("build").await.unwrap() {
             Some(holder) if holder.pid == child.id() => break holder,
             _ => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     };
     assert!(holder.command.contains("other_process"), "{holder}");
-    match lake.lease("build").unwrap_err() {
+    match lake.lease("build").await.unwrap_err() {
         Error::LeaseHeld { who } => assert_eq!(*who, holder),
         other => panic!("{other}"),
     }
     assert!(matches!(lake.lease_within("build", Duration::from_millis(300)).await, Err(Error::LeaseHeld { .. })));
-    lake.lease("upkeep").unwrap();
+    lake.lease("upkeep").await.unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     let lease = lake.lease_within("build", Duration::from_secs(5)).await.unwrap();
     assert_eq!(lease.holder().pid, std::process::id());
-    assert!(matches!(lake.lease("build"), Err(Error::LeaseHeld { .. })));
+    assert!(matches!(lake.lease("build").await, Err(Error::LeaseHeld { .. })));
     drop(lease);
-    assert_eq!(lake.lease_holder("build").unwrap(), None);
-    lake.lease("build").unwrap();
+    assert_eq!(lake.lease_holder("build").await.unwrap(), None);
+    lake.lease("build").await.unwrap();
 }

@@ -97,7 +97,8 @@ async fn a_query_larger_than_its_memory_spills() {
     let written = writer.finish().await.unwrap();
     views.commit(streamreel_lake::Delete::Nothing, written, Default::default()).await.unwrap();
     let spill_dir = Some(dir.path().join("spill"));
-    let small = Lake::open_with(lake.root(), Settings { memory_bytes: 48 << 20, spill_dir, ..settings() }).unwrap();
+    let small =
+        Lake::open_with(lake.place().clone(), Settings { memory_bytes: 48 << 20, spill_dir, ..settings() }).unwrap();
     let session = small.session(&Reading::Latest).await.unwrap();
     let sql = "select max(n) from (select seconds, row_number() over (order by seconds desc, view_id) as n from silver.views)";
     assert_eq!(ask(&session, sql).await, ["1000000"]);

@@ -1,4 +1,4 @@
-//! Small lakes and rows for the tests.
+//! Small lakes and rows for the tests, in a folder or, in the test program `s3`, in a bucket.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,25 +7,79 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use datafusion::prelude::SessionContext;
-use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, Reading, Settings, Table, TableId, TableSpec};
+use futures::TryStreamExt;
+use object_store::{
+    ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, local::LocalFileSystem, path::Path as Key, prefix::PrefixStore,
+};
+use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, Place, Reading, Settings, Table, TableId, TableSpec};
 use tempfile::TempDir;
 
 pub const DAY_US: i64 = 86_400_000_000;
 pub const LOG: &str = "log-a";
 
 pub fn settings() -> Settings {
-    Settings { durable: false, checkpoint_every: 10, ..Settings::default() }
+    let lease_expiry = Duration::from_secs(2);
+    Settings { durable: false, checkpoint_every: 10, lease_expiry, ..Settings::default() }
+}
+
+/// Whether this is the test program that runs on a store.
+pub fn is_on_a_store() -> bool {
+    env!("CARGO_CRATE_NAME") == "s3"
+}
+
+/// The bucket of a server that is there for the tests; `AWS_*` say how to reach it.
+pub fn bucket() -> String {
+    std::env::var("STREAMREEL_TEST_S3")
+        .expect("STREAMREEL_TEST_S3 names a bucket; `cargo xtask s3` starts a server with one")
+}
+
+/// Where nothing is yet.
+pub fn place(dir: &TempDir) -> Place {
+    if is_on_a_store() {
+        return format!("s3://{}/{}", bucket(), uuid::Uuid::new_v4()).parse().unwrap();
+    }
+    dir.path().join("data_lake").into()
 }
 
 pub fn lake() -> (TempDir, Lake) {
     let dir = TempDir::new().unwrap();
-    let lake = Lake::open_with(dir.path().join("data_lake"), settings()).unwrap();
+    let lake = Lake::open_with(place(&dir), settings()).unwrap();
     (dir, lake)
 }
 
-/// The same folder as another process would see it.
+/// The same place as another process would see it.
 pub fn reopen(lake: &Lake) -> Lake {
-    Lake::open_with(lake.root(), settings()).unwrap()
+    Lake::open_with(lake.place().clone(), settings()).unwrap()
+}
+
+/// What is at a place, past the lake.
+pub fn objects(place: &Place) -> Arc<dyn ObjectStore> {
+    match place {
+        Place::Folder(path) => {
+            std::fs::create_dir_all(path).unwrap();
+            Arc::new(LocalFileSystem::new_with_prefix(path).unwrap())
+        }
+        Place::Bucket { name, prefix } => {
+            let bucket = AmazonS3Builder::from_env().with_bucket_name(&**name).build().unwrap();
+            Arc::new(PrefixStore::new(bucket, &**prefix))
+        }
+    }
+}
+
+pub async fn get(place: &Place, name: &str) -> Vec<u8> {
+    objects(place).get(&Key::from(name)).await.unwrap().bytes().await.unwrap().to_vec()
+}
+
+pub async fn put(place: &Place, name: &str, bytes: impl Into<bytes::Bytes>) {
+    objects(place).put(&Key::from(name), bytes.into().into()).await.unwrap();
+}
+
+pub async fn remove(place: &Place, name: &str) {
+    objects(place).delete(&Key::from(name)).await.unwrap();
+}
+
+pub async fn is_there(place: &Place, name: &str) -> bool {
+    objects(place).head(&Key::from(name)).await.is_ok()
 }
 
 pub fn range(partition: i32, from: i64, next: i64) -> OffsetRange {
@@ -122,17 +176,12 @@ pub async fn ask_lake(lake: &Lake, sql: &str) -> Vec<String> {
     ask(&session(lake).await, sql).await
 }
 
-/// Paths of the data files below a folder.
-pub fn data_files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        let path = entry.path();
-        if path.is_dir() && entry.file_name() != "_delta_log" {
-            found.extend(data_files(&path));
-        } else if path.extension().is_some_and(|e| e == "parquet") {
-            found.push(path);
-        }
-    }
+/// Names of the data files below a table.
+pub async fn data_files(table: &Table) -> Vec<String> {
+    let listed: Vec<_> = objects(&table.place()).list(None).try_collect().await.unwrap();
+    let names = listed.into_iter().map(|meta| meta.location.to_string());
+    let mut found: Vec<String> =
+        names.filter(|name| name.ends_with(".parquet") && !name.starts_with("_delta_log")).collect();
     found.sort();
     found
 }

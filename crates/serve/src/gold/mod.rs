@@ -154,7 +154,7 @@ async fn states(lake: &Lake, build: &Build) -> Result<Vec<TableState>, Trouble> 
 /// Every table at its newest version: what there is before the first build.
 pub(crate) async fn newest_states(lake: &Lake) -> Result<Vec<TableState>, Trouble> {
     let mut states = Vec::new();
-    for id in lake.tables()?.into_iter().filter(|id| id.layer != Layer::Gold || id.name == "builds") {
+    for id in lake.tables().await?.into_iter().filter(|id| id.layer != Layer::Gold || id.name == "builds") {
         if let Some(table) = lake.open_table(&id).await? {
             states.push(TableState { name: id.to_string(), rows: table.rows(), version: table.version() });
         }

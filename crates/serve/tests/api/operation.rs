@@ -216,11 +216,12 @@ fn a_damaged_lake_is_said() {
     home.process();
     runtime.block_on(home.build());
     let served = runtime.block_on(home.open(ApiSettings::default()));
-    std::fs::remove_dir_all(home.lake.root().join("silver/views/view_date=2026-01-05")).expect("it is there");
+    std::fs::remove_dir_all(home.lake.place().folder().expect("a folder").join("silver/views/view_date=2026-01-05"))
+        .expect("it is there");
     let reply = runtime.block_on(served.get("/api/v1/overview"));
     assert!(reply.status.is_server_error(), "{}", reply.text());
     assert_eq!(reply.header("content-type"), "application/problem+json");
-    assert!(!reply.text().contains(&home.lake.root().display().to_string()), "paths are for the log: {}", reply.text());
+    assert!(!reply.text().contains(&home.lake.place().to_string()), "paths are for the log: {}", reply.text());
     assert_eq!(runtime.block_on(served.get("/api/v1/top/content")).status, StatusCode::OK);
     let again = runtime.block_on(home.open(ApiSettings::default()));
     let reply = runtime.block_on(again.get("/api/v1/top/content"));

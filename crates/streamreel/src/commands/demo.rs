@@ -103,6 +103,9 @@ fn begin_anew(home: &Home) -> Outcome {
     if home.is_on_kafka() {
         return Err(Failure::usage("a demo begins anew with topics of its own: run it without --log and log.url"));
     }
+    if home.is_lake_elsewhere() {
+        return Err(Failure::usage("a demo begins anew with a lake of its own: run it without --lake and lake.url"));
+    }
     let marker = home.demo_marker();
     if !marker.is_file() && !home.is_empty() {
         return Err(Failure::usage(format!(

@@ -41,7 +41,7 @@ pub fn run(home: &Home, command: &Lake) -> Outcome {
 /// The tables named, or all.
 async fn tables(lake: &streamreel_lake::Lake, names: &[String]) -> Outcome<Vec<Table>> {
     let ids = match names {
-        [] => lake.tables()?,
+        [] => lake.tables().await?,
         names => names.iter().map(|n| n.parse::<TableId>().map_err(Failure::usage)).collect::<Outcome<_>>()?,
     };
     let mut tables = Vec::new();

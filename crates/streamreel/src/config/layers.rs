@@ -9,8 +9,8 @@ use toml::Value;
 
 use super::{ConfigError, DEFAULTS, Settings};
 
-/// Environment variables of settings are `STREAMREEL_<SECTION>_<KEY>`; these begin alike and are no settings.
-/// (the last two are those of the dbt project under dbt Core).
+/// Environment variables of settings are `STREAMREEL_<SECTION>_<KEY>`; these begin alike and are flags or, the last one, of the dbt
+/// project under dbt Core.
 const NOT_SETTINGS: [&str; 6] = [
     "STREAMREEL_HOME",
     "STREAMREEL_LOG",
@@ -19,8 +19,10 @@ const NOT_SETTINGS: [&str; 6] = [
     "STREAMREEL_LAKE",
     "STREAMREEL_WAREHOUSE",
 ];
-/// The section whose keys are not ours: properties of librdkafka, which have dots in their names.
-const PROPERTIES: &str = "kafka.";
+/// The sections whose keys are not ours: properties of librdkafka, which have dots in their names, and settings of the
+/// object store's client.
+const PROPERTIES: [&str; 2] = [DOTTED, "s3."];
+const DOTTED: &str = "kafka.";
 const ENV_PREFIX: &str = "STREAMREEL_";
 /// A key further than this (Jaro-Winkler similarity, 0..1) from what was typed is no helpful suggestion.
 const LIKE_ENOUGH: f64 = 0.7;
@@ -112,9 +114,9 @@ fn flatten(table: &toml::Table) -> Vec<(String, Value)> {
     let mut flat = Vec::new();
     for (section, value) in table {
         match value {
-            Value::Table(keys) if format!("{section}.") == PROPERTIES => {
+            Value::Table(keys) if PROPERTIES.contains(&format!("{section}.").as_str()) => {
                 // `sasl.mechanism = ...` is a table in a table.
-                flat.extend(deeply(keys).into_iter().map(|(k, v)| (format!("{PROPERTIES}{k}"), v)));
+                flat.extend(deeply(keys).into_iter().map(|(k, v)| (format!("{section}.{k}"), v)));
             }
             Value::Table(keys) => flat.extend(keys.iter().map(|(k, v)| (format!("{section}.{k}"), v.clone()))),
             other => flat.push((section.clone(), other.clone())),
@@ -156,7 +158,7 @@ fn list(text: &str) -> Value {
 }
 
 fn lay(values: &mut Values, key: String, value: Value, origin: Origin) -> Result<(), ConfigError> {
-    if let Some(property) = key.strip_prefix(PROPERTIES) {
+    if PROPERTIES.iter().any(|section| key.starts_with(section)) {
         let text = match value {
             Value::String(text) => text,
             Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => value.to_string(),
@@ -166,7 +168,8 @@ fn lay(values: &mut Values, key: String, value: Value, origin: Origin) -> Result
             }
         };
         // The environment has no dots in names, and librdkafka no underscores.
-        values.insert(format!("{PROPERTIES}{}", property.replace('_', ".")), (Value::String(text), origin));
+        let key = if key.starts_with(DOTTED) { key.replace('_', ".") } else { key };
+        values.insert(key, (Value::String(text), origin));
         return Ok(());
     }
     let Some((default, _)) = values.get(&key) else {
@@ -275,6 +278,26 @@ mod tests {
         let has: Vec<(&str, &str)> = resolved.settings.kafka.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(has, expected);
         assert!(with(Some("[kafka]\nlinger.ms = [1]"), &[], &[]).is_err());
+    }
+
+    #[test]
+    fn settings_of_a_store_are_taken_as_they_are() {
+        let file = "[s3]\nendpoint = \"http://a\"\nallow_http = true";
+        let environment = [("STREAMREEL_S3_SECRET_ACCESS_KEY", "a_b")];
+        let resolved = with(Some(file), &environment, &[("s3.region", "here")]).unwrap();
+        let expected =
+            [("allow_http", "true"), ("endpoint", "http://a"), ("region", "here"), ("secret_access_key", "a_b")];
+        let has: Vec<(&str, &str)> = resolved.settings.s3.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(has, expected);
+        for (key, is_secret) in [
+            ("s3.secret_access_key", true),
+            ("s3.session_token", true),
+            ("s3.sse_customer_key_base64", true),
+            ("s3.endpoint", false),
+            ("lake.url", false),
+        ] {
+            assert_eq!(super::super::is_secret(key), is_secret, "{key}");
+        }
     }
 
     #[test]

@@ -14,10 +14,15 @@ const SECRETS: [&str; 2] = ["collector.tokens", "sql.password"];
 /// So are properties of Kafka that have one of these in their names.
 const SECRET_PROPERTIES: [&str; 6] = ["password", "secret", "key.pem", "jaas", "token", "oauthbearer.config"];
 
+/// And settings of a store.
+const SECRET_STORE_SETTINGS: [&str; 5] = ["secret", "token", "customer_key", "password", "proxy"];
+
 /// Whether a setting is shown only as given or not.
 pub fn is_secret(key: &str) -> bool {
-    let is_property = || SECRET_PROPERTIES.iter().any(|part| key.contains(part));
-    SECRETS.contains(&key) || (key.starts_with("kafka.") && is_property())
+    let has = |parts: &[&str]| parts.iter().any(|part| key.contains(part));
+    SECRETS.contains(&key)
+        || (key.starts_with("kafka.") && has(&SECRET_PROPERTIES))
+        || (key.starts_with("s3.") && has(&SECRET_STORE_SETTINGS))
 }
 
 /// The text of all defaults, as `streamreel config --defaults` prints it.

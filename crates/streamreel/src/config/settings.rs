@@ -15,6 +15,8 @@ use serde::{Deserialize, Deserializer};
 pub struct Settings {
     pub log: Log,
     pub kafka: BTreeMap<String, String>,
+    pub lake: Lake,
+    pub s3: BTreeMap<String, String>,
     pub process: Process,
     pub bronze: Bronze,
     pub view: View,
@@ -37,6 +39,17 @@ pub struct Log {
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
     pub retention_size: ByteSize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is described in default.toml")]
+pub struct Lake {
+    pub url: String,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub lease_expiry: Duration,
 }
 
 #[derive(Debug, Clone, Deserialize)]

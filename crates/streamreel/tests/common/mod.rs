@@ -87,15 +87,24 @@ impl Home {
 
     /// Every gold table but `builds`, as text that is the same for the same rows.
     pub fn gold(&self) -> String {
-        let names = self.query(
+        self.gold_with(&[])
+    }
+
+    /// The same, with further global flags.
+    pub fn gold_with(&self, global: &[&str]) -> String {
+        let query = |args: &[&str]| self.ok(&[global, &["query"], args].concat());
+        let names = query(&[
+            "--json",
             "select table_name from information_schema.tables where table_schema = 'gold' and table_name <> 'builds' \
              order by table_name",
-        );
+        ]);
+        let names: Value = serde_json::from_str(&names).expect("JSON on stdout");
+        let names = names.as_array().expect("an array of rows");
         assert!(names.len() > 5, "too few tables of gold: {names:?}");
         let mut all = String::new();
         for name in names {
-            let name = name["table_name"].as_str().expect("a name").to_owned();
-            let csv = self.ok(&["query", "--format", "csv", &format!("select * from gold.{name}")]);
+            let name = name["table_name"].as_str().expect("a name");
+            let csv = query(&["--format", "csv", &format!("select * from gold.{name}")]);
             let mut lines: Vec<&str> = csv.lines().collect();
             lines[1..].sort_unstable();
             all.push_str(&format!("# {name}\n{}\n", lines.join("\n")));

@@ -22,19 +22,14 @@ const STORE: &str = "StreamReel lake";
 
 /// Object store over the whole local file system; paths are absolute without the leading `/`.
 #[derive(Debug)]
-pub(crate) struct LakeStore {
+pub(super) struct LakeStore {
     inner: LocalFileSystem,
     durable: bool,
 }
 
 impl LakeStore {
-    pub(crate) fn new(durable: bool) -> Self {
+    pub(super) fn new(durable: bool) -> Self {
         Self { inner: LocalFileSystem::new(), durable }
-    }
-
-    /// Whether commits wait for the disk.
-    pub(crate) fn durable(&self) -> bool {
-        self.durable
     }
 
     fn is_log_entry(location: &Path) -> bool {
@@ -151,7 +146,7 @@ fn sync_dir(dir: &FsPath) -> io::Result<()> {
 }
 
 /// Makes data files and the folders that name them survive a power cut; in parallel, as the disk merges the waits.
-pub(crate) fn sync_files(files: Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+pub(super) fn sync_files(files: Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
     // A partition's folder may be new itself: its own parent names it.
     let named_in = files.iter().flat_map(|file| file.ancestors().skip(1).take(2));
     let mut dirs: Vec<PathBuf> = named_in.map(FsPath::to_owned).collect();

@@ -1,0 +1,190 @@
+//! A lake in a folder of this machine.
+
+mod lease;
+mod store;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use object_store::ObjectStore;
+use store::LakeStore;
+
+use crate::{
+    error::{Error, Result},
+    lease::{Held, Holder},
+    place::Place,
+    spec::Layer,
+    storage::{LOG, MARKER, Storage},
+};
+
+/// Files staged by a process that is gone are older than this.
+const STAGED_FILES_LIVE: Duration = Duration::from_secs(3600);
+
+/// A folder, by its full name where it exists.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    root: PathBuf,
+    place: Place,
+    store: Arc<LakeStore>,
+    durable: bool,
+}
+
+impl Folder {
+    /// With `durable`, files are on the disk before a commit returns.
+    pub(crate) fn new(root: &Path, durable: bool) -> Self {
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        Self { place: Place::from(&root), root, store: Arc::new(LakeStore::new(durable)), durable }
+    }
+}
+
+#[async_trait]
+impl Storage for Folder {
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store) as _
+    }
+
+    fn marker(&self) -> Result<Option<String>> {
+        let path = self.root.join(MARKER);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        std::fs::read_to_string(&path).map(Some).map_err(failed("read", &path))
+    }
+
+    fn foreign(&self) -> Result<Option<String>> {
+        let entries = match std::fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed("open", &self.root)(e)),
+        };
+        for entry in entries {
+            let name = entry.map_err(failed("list", &self.root))?.file_name().to_string_lossy().into_owned();
+            // A crash while the lake was made leaves nothing but these.
+            if !name.starts_with(MARKER) && !name.starts_with('.') {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    fn claim(&self, marker: &str) -> Result<()> {
+        std::fs::create_dir_all(&self.root).map_err(failed("create", &self.root))?;
+        let staged = self.root.join(format!("{MARKER}.{}", uuid::Uuid::new_v4()));
+        std::fs::write(&staged, marker).map_err(failed("create", &staged))?;
+        let path = self.root.join(MARKER);
+        std::fs::rename(&staged, &path).map_err(failed("create", &path))
+    }
+
+    async fn has_log(&self, table: &Place) -> Result<bool> {
+        Ok(has_entry(path_of(table)?))
+    }
+
+    async fn tables(&self, layer: Layer) -> Result<Vec<String>> {
+        let dir = self.root.join(layer.as_str());
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(failed("list", &dir)(e)),
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok())
+            .filter(|entry| has_entry(&entry.path()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    async fn prepare(&self, table: &Place) -> Result<()> {
+        let path = path_of(table)?;
+        std::fs::create_dir_all(path).map_err(failed("create", path))
+    }
+
+    async fn secure(&self, files: Vec<Place>) -> Result<()> {
+        if !self.durable || files.is_empty() {
+            return Ok(());
+        }
+        let files = files.iter().map(|file| path_of(file).map(Path::to_owned)).collect::<Result<Vec<_>>>()?;
+        let synced = tokio::task::spawn_blocking(move || store::sync_files(files)).await;
+        match synced {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err((path, error))) => Err(failed("write", &path)(error)),
+            Err(error) => Err(failed("write", &self.root)(io::Error::other(error))),
+        }
+    }
+
+    async fn secure_log(&self, table: &Place) -> Result<()> {
+        let log = path_of(table)?.join(LOG);
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&log).map_err(failed("list", &log))? {
+            let entry = entry.map_err(failed("list", &log))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".parquet") {
+                files.push(entry.path());
+            }
+            let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+            if name.starts_with('.') && age.is_some_and(|age| age > STAGED_FILES_LIVE) {
+                std::fs::remove_file(entry.path()).map_err(failed("delete", &entry.path()))?;
+            }
+        }
+        store::sync_files(files).map_err(|(path, error)| failed("write", &path)(error))
+    }
+
+    async fn sweep(&self, table: &Place) -> Result<()> {
+        remove_empty_folders(path_of(table)?);
+        Ok(())
+    }
+
+    async fn lease(&self, holder: &Holder) -> Result<Box<dyn Held>> {
+        Ok(Box::new(lease::take(&self.root, holder)?))
+    }
+
+    async fn lease_holder(&self, name: &str) -> Result<Option<Holder>> {
+        lease::holder(&self.root, name)
+    }
+
+    /// A lock of the system can't be lost.
+    async fn check_build_lease(&self, _surely: bool) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a table has an entry in its log. A process that was killed while it made a table may have left a log without.
+fn has_entry(table: &Path) -> bool {
+    let is_staged = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
+    let entries = std::fs::read_dir(table.join(LOG));
+    entries.is_ok_and(|entries| entries.flatten().any(|entry| !is_staged(&entry)))
+}
+
+/// Names the operation and path of a system error.
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let place = Place::from(path);
+    move |source| Error::Io { operation, path: place, source }
+}
+
+fn path_of(place: &Place) -> Result<&Path> {
+    place.folder().ok_or_else(|| Error::BadPlace {
+        given: place.to_string(),
+        problem: "it is not below the folder of the lake".to_owned(),
+    })
+}
+
+/// Partition folders whose last file went. Errors mean that they are in use, or may stay.
+fn remove_empty_folders(root: &Path) {
+    let Ok(entries) = std::fs::read_dir(root) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().contains('=') && entry.path().is_dir() {
+            remove_empty_folders(&entry.path());
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
+}

@@ -23,23 +23,44 @@ class Spark:
         self.python = with_package(environment("spark/requirements.txt"))
         self.jars = delta_jars()
 
-    def command(self, *arguments: str) -> list[str]:
+    def submit(self) -> list[str]:
+        """`spark-submit` with what this machine needs."""
         settings = {
-            "spark.jars": self.jars, "spark.log.level": "WARN", "spark.driver.memory": "2g", "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false",
-            "spark.sql.shuffle.partitions": "4", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC", "spark.databricks.delta.snapshotPartitions": "2",
+            "spark.jars": self.jars,
+            "spark.log.level": "WARN",
+            "spark.driver.memory": "2g",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.sql.shuffle.partitions": "4",
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            "spark.databricks.delta.snapshotPartitions": "2",
         }
         submit = [self.python.parent / "spark-submit", "--master", "local[2]"]
         submit += [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
-        submit += ["--py-files", f"{ROOT}/spark/silver.py,{ROOT}/spark/metadata.py", JOB]
+        return [str(part) for part in submit]
+
+    def command(self, *arguments: str) -> list[str]:
+        submit = [*self.submit(), "--py-files", f"{ROOT}/spark/silver.py,{ROOT}/spark/metadata.py", JOB]
         job = ["--lake", self.home.lake, "--metadata", self.home.metadata, *arguments]
         return [str(part) for part in submit + job]
 
     def start(self, *arguments: str) -> subprocess.Popen:
         # spark-submit runs the first python3 of the PATH.
-        surroundings = {**os.environ, "PATH": f"{self.python.parent}:{os.environ['PATH']}", "PYSPARK_PYTHON": str(self.python)}
-        return subprocess.Popen(self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                env=surroundings, start_new_session=True)
+        surroundings = {
+            **os.environ,
+            "PATH": f"{self.python.parent}:{os.environ['PATH']}",
+            "PYSPARK_PYTHON": str(self.python),
+        }
+        return subprocess.Popen(
+            self.command(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=surroundings,
+            start_new_session=True,
+        )
 
     def enrich(self, *arguments: str) -> dict:
         """Runs the job and returns what it says of itself."""
@@ -53,8 +74,11 @@ class Spark:
         """Runs the job, which must fail and say this."""
         job = self.start(*arguments)
         out, err = job.communicate()
-        if job.returncode == 0 or says not in err:
-            raise SystemExit(f"the Spark job should have failed with {says!r}; it ended with {job.returncode}\n{out}\n{err[-3000:]}")
+        # What the job says on stderr, spark-submit says on stdout.
+        if job.returncode == 0 or says not in out:
+            raise SystemExit(
+                f"the Spark job should have failed with {says!r}; it ended with {job.returncode}\n{out}\n{err[-3000:]}"
+            )
 
     def kill_half_way(self) -> None:
         """Starts the job and kills it, workers and all, when it has committed a table."""
@@ -102,7 +126,11 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
     step("again, with nothing new")
     before = versions(other.lake)
     summary = spark.enrich()
-    expect(summary["build_id"] is None and versions(other.lake) == before, "a run with nothing new changes nothing", summary)
+    expect(
+        summary["build_id"] is None and versions(other.lake) == before,
+        "a run with nothing new changes nothing",
+        summary,
+    )
 
     if not is_quick:
         write_metadata(embedded.metadata, titles, changed=True)
@@ -129,11 +157,17 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
 def bad_metadata() -> list[tuple[str, str]]:
     header = "video_id,title,creator,genre,duration_s\n"
     return [
-        ("video_id,title,creator,genre\nv1,T,C,G\n", "lacks the column duration_s; it has video_id, title, creator, genre"),
+        (
+            "video_id,title,creator,genre\nv1,T,C,G\n",
+            "lacks the column duration_s; it has video_id, title, creator, genre",
+        ),
         (f"{header}v1,T,C,G,10\nv1,T,C,G,11\n", "repeats the id `v1`"),
         (f"{header}v1,T,C,G,long\n", "`v1` has the duration_s `long`, which is no double"),
         (f"{header}v1,T,C,G,-5\n", "`v1` has the duration_s `-5.0`, it must be above 0"),
-        ("video_id,title,creator,genre,duration_s,region\nv1,T,C,G,10,DE\n", "would become `region`, which silver has already"),
+        (
+            "video_id,title,creator,genre,duration_s,region\nv1,T,C,G,10,DE\n",
+            "would become `region`, which silver has already",
+        ),
     ]
 
 

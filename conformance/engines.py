@@ -34,8 +34,18 @@ def environment(lock: str) -> Path:
         say(f"installing {lock}")
         run(sys.executable, "-m", "venv", folder)
         # A lock names everything, so nothing is left to resolve.
-        run(folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-            "--require-hashes", "--requirement", ROOT / lock)
+        run(
+            folder / "bin/python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--require-hashes",
+            "--requirement",
+            ROOT / lock,
+        )
 
     return cached(name, text, make) / "bin/python"
 
@@ -46,8 +56,15 @@ def delta_jars() -> str:
 
     def make(folder: Path) -> None:
         say("fetching Delta for Spark")
-        run(need("mvn"), "--batch-mode", "--quiet", "--file", pom, f"{MAVEN_PLUGIN}:copy-dependencies",
-            f"-DoutputDirectory={folder}")
+        run(
+            need("mvn"),
+            "--batch-mode",
+            "--quiet",
+            "--file",
+            pom,
+            f"{MAVEN_PLUGIN}:copy-dependencies",
+            f"-DoutputDirectory={folder}",
+        )
 
     jars = sorted(cached("delta-jars", pom.read_bytes(), make).glob("delta-*.jar"))
     if len(jars) != DELTA_JARS:
@@ -62,8 +79,20 @@ def wheel() -> Path:
     surroundings = {**os.environ, "CARGO_TARGET_DIR": str(target)}
     wheels = target / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
-    run(maturin, "build", "--release", "--locked", "--quiet", "--manifest-path", ROOT / "python/Cargo.toml",
-        "--interpreter", sys.executable, "--out", wheels, env=surroundings)
+    run(
+        maturin,
+        "build",
+        "--release",
+        "--locked",
+        "--quiet",
+        "--manifest-path",
+        ROOT / "python/Cargo.toml",
+        "--interpreter",
+        sys.executable,
+        "--out",
+        wheels,
+        env=surroundings,
+    )
     (built,) = wheels.glob("streamreel-*.whl")
     return built
 
@@ -74,7 +103,17 @@ def with_package(python: Path) -> Path:
     digest = hashlib.sha256(built.read_bytes()).hexdigest()
     note = python.parent.parent / "streamreel-wheel"
     if not note.is_file() or note.read_text() != digest:
-        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--force-reinstall", built)
+        run(
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--force-reinstall",
+            built,
+        )
         note.write_text(digest)
     return python
 
@@ -113,8 +152,11 @@ def run(*command: object, **options) -> subprocess.CompletedProcess:
     text = [str(part) for part in command]
     done = subprocess.run(text, check=False, **options)
     if done.returncode:
-        said = "".join(part if isinstance(part, str) else part.decode(errors="replace")
-                       for part in (done.stdout, done.stderr) if part)
+        said = "".join(
+            part if isinstance(part, str) else part.decode(errors="replace")
+            for part in (done.stdout, done.stderr)
+            if part
+        )
         raise SystemExit(f"{' '.join(text[:8])} ended with {done.returncode}\n{said[-8000:]}")
     return done
 

@@ -22,8 +22,19 @@ DIRT = 0.2
 LATE = 0.05
 
 SILVER = ("enriched_events", "watched_segments", "seeks", "views", "view_spans")
-GOLD = ("viewer_retention", "viewer_retention_by_region", "retention_changes", "retention_curve", "retention_curve_by_region",
-        "drop_off", "seeks_after_half", "top_content", "top_creators", "top_genres", "regional_engagement")
+GOLD = (
+    "viewer_retention",
+    "viewer_retention_by_region",
+    "retention_changes",
+    "retention_curve",
+    "retention_curve_by_region",
+    "drop_off",
+    "seeks_after_half",
+    "top_content",
+    "top_creators",
+    "top_genres",
+    "regional_engagement",
+)
 
 SHOWN = 5
 
@@ -67,8 +78,20 @@ def portions(program: Path, scratch: Path, events: int, count: int) -> tuple[lis
     """Seeded records with every kind of dirt in portions, as they would arrive; and the videos' metadata."""
     log = scratch / "events.ndjson"
     maker = Home(program, scratch / "maker")
-    maker.run("simulate", "--events", events, "--seed", SEED, "--dirt", DIRT, "--loss", "0.02", "--to", log,
-              stdout=subprocess.DEVNULL)
+    maker.run(
+        "simulate",
+        "--events",
+        events,
+        "--seed",
+        SEED,
+        "--dirt",
+        DIRT,
+        "--loss",
+        "0.02",
+        "--to",
+        log,
+        stdout=subprocess.DEVNULL,
+    )
     lines = log.read_bytes().split(b"\n")[:-1]
     dice = random.Random(SEED)
     cut = [lines[len(lines) * part // count : len(lines) * (part + 1) // count] for part in range(count)]
@@ -89,7 +112,9 @@ def write_metadata(folder: Path, titles: str, changed: bool = False) -> None:
     further = [f"{row},{dice.choice(['en', 'de', ' ja', ''])}" for row in kept]
     if changed:
         # A duration that is not known any more, and a title that is gone.
-        further = [_without_duration(header, row) if number % 7 == 3 else row for number, row in enumerate(further)][:-1]
+        further = [_without_duration(header, row) if number % 7 == 3 else row for number, row in enumerate(further)][
+            :-1
+        ]
     (folder / "video_metadata.csv").write_text("\ufeff" + "\n".join([f"{header}, age_rating", *further]) + "\n")
     users = [f"u{SEED}-{number},{dice.choice(['free', 'paid', ''])},{number % 7}" for number in range(0, 400, 3)]
     (folder / "user_metadata.csv").write_text("user_id,plan,age_group\n" + "\n".join(users) + "\n")
@@ -124,7 +149,10 @@ class Comparison:
         """Both relations have the same columns of the same kinds, and the same rows as often."""
         columns = [self._columns(relation, without) for relation in (left, right)]
         if columns[0] != columns[1]:
-            only = [set(columns[0].items()) - set(columns[1].items()), set(columns[1].items()) - set(columns[0].items())]
+            only = [
+                set(columns[0].items()) - set(columns[1].items()),
+                set(columns[1].items()) - set(columns[0].items()),
+            ]
             self._differ(f"{name}: columns differ: only left {sorted(only[0])}, only right {sorted(only[1])}")
             return
         names = ", ".join(f'"{column}"' for column in columns[0])
@@ -134,7 +162,9 @@ class Comparison:
             missing = f"(select {names} from {one} except all select {names} from {other})"
             count = self.duckdb.execute(f"select count(*) from {missing}").fetchone()[0]
             if count:
-                shown = self.duckdb.execute(f"select columns(*)::varchar from {missing} order by all limit {SHOWN}").fetchall()
+                shown = self.duckdb.execute(
+                    f"select columns(*)::varchar from {missing} order by all limit {SHOWN}"
+                ).fetchall()
                 problem.append(f"  {count} rows only {side}, as:\n" + "\n".join(f"    {row}" for row in shown))
         if problem:
             self._differ(f"{name}: of {rows} rows left\n  ({names})\n" + "\n".join(problem))

@@ -1,17 +1,20 @@
-"""Bronze to silver on Spark, incrementally: the rows that `streamreel build --layer silver` gives, in the same Delta tables.
+"""Bronze to silver on Spark, incrementally: the rows of `streamreel build --layer silver`, in the same Delta tables.
 
     spark-submit --jars DELTA_JARS --py-files silver.py,metadata.py enrich_job.py --lake LAKE --metadata DIR
 
-Runs on PySpark 4.1 with Delta 4.3 (docs/engines.md), where every worker has the package `streamreel`, whose kernel derives the views:
+Runs on PySpark 4.1 with Delta 4.3 (docs/engines.md), where every worker has the package `streamreel`, whose kernel
+derives the views:
 
     bronze (clean rows by source offset, not yet covered) -+
                                                            +-> metadata joins -> sorted by view -> mapInArrow -> silver
     silver of the views that those rows touch -------------+
 
-* The last row of `silver.builds` says what silver is. Tables are committed one by one, that row last; what a run that was killed
-  left beyond it is rolled back by the next one. So a run can be repeated at any time, and one with nothing new changes nothing.
+* The last row of `silver.builds` says what silver is. Tables are committed one by one, that row last; what a run that
+  was killed left beyond it is rolled back by the next one. So a run can be repeated at any time, and one with nothing
+  new changes nothing.
 * The rows of a view come from all its events: neither the order of arrival nor the number of runs shows.
-* One build at a time. On a local lake the program's lease is taken; elsewhere a second writer is noticed before anything is published.
+* One build at a time. On a local lake the program's lease is taken; elsewhere a second writer is noticed before anything
+  is published.
 """
 
 from __future__ import annotations
@@ -45,9 +48,30 @@ SPARK = "4.1."
 KEYS = ("user_id", "video_id", "session_id")
 
 #: An event on its way into views: the columns of bronze that silver keeps.
-EVENT = ("event_id", "user_id", "video_id", "session_id", "event_type", "event_ts", "position_s", "seek_from_s", "seek_to_s",
-         "rate", "duration_s", "region", "device", "sequence", "extra", "corrections", "source_log", "source_topic",
-         "source_partition", "source_offset", "received_at", "received_date")
+EVENT = (
+    "event_id",
+    "user_id",
+    "video_id",
+    "session_id",
+    "event_type",
+    "event_ts",
+    "position_s",
+    "seek_from_s",
+    "seek_to_s",
+    "rate",
+    "duration_s",
+    "region",
+    "device",
+    "sequence",
+    "extra",
+    "corrections",
+    "source_log",
+    "source_topic",
+    "source_partition",
+    "source_offset",
+    "received_at",
+    "received_date",
+)
 
 GROUP = ("video_id", "region", "view_date")
 
@@ -93,11 +117,16 @@ def session() -> SparkSession:
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     try:
-        spark._jvm.java.lang.Class.forName("io.delta.sql.DeltaSparkSessionExtension", False,
-                                           spark._jvm.java.lang.Thread.currentThread().getContextClassLoader())
+        spark._jvm.java.lang.Class.forName(
+            "io.delta.sql.DeltaSparkSessionExtension",
+            False,
+            spark._jvm.java.lang.Thread.currentThread().getContextClassLoader(),
+        )
     except Exception:
         spark.stop()
-        sys.exit("enrich: Spark has no Delta; give the jars of io.delta:delta-spark_4.1_2.13:4.3.1 with --jars or --packages")
+        sys.exit(
+            "enrich: Spark has no Delta; give the jars of io.delta:delta-spark_4.1_2.13:4.3.1 with --jars or --packages"
+        )
     return spark
 
 
@@ -119,8 +148,13 @@ class lease:
             self.file.seek(0)
             sys.exit(f"enrich: another build is at work on this lake: {self.file.read() or 'its holder is not known'}")
         self.file.truncate(0)
-        holder = {"lease": "build", "pid": os.getpid(), "host": os.uname().nodename, "command": " ".join(sys.argv),
-                  "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        holder = {
+            "lease": "build",
+            "pid": os.getpid(),
+            "host": os.uname().nodename,
+            "command": " ".join(sys.argv),
+            "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
         self.file.write(json.dumps(holder))
         self.file.flush()
 
@@ -148,8 +182,10 @@ class Enrich:
         self.bronze_version, self.offsets = silver.bronze_offsets(self.spark, bronze)
         self.builds = silver.Builds(self.spark, self.lake)
         last = self.builds.last()
-        self.tables = {name: silver.Table(self.spark, self.lake, name)
-                       for name in (*silver.VIEW_TABLES, "changes", "video_metadata", "user_metadata")}
+        self.tables = {
+            name: silver.Table(self.spark, self.lake, name)
+            for name in (*silver.VIEW_TABLES, "changes", "video_metadata", "user_metadata")
+        }
         if last:
             self.roll_back(last)
         reserved = self.reserved_names()
@@ -197,9 +233,13 @@ class Enrich:
             earlier = earlier.join(touched.select("view_id"), "view_id", "left_semi")
             events = new.unionByName(earlier.select(*EVENT, "late_duplicates"))
         derived = self.derive(events)
-        summary = {"build_id": self.build_id, "full": is_full, "new_events": new.count(),
-                   "earlier_events": touched.agg(F.sum("events")).first()[0] or 0 if dates else 0,
-                   "replaced_views": touched.count() if dates else 0}
+        summary = {
+            "build_id": self.build_id,
+            "full": is_full,
+            "new_events": new.count(),
+            "earlier_events": touched.agg(F.sum("events")).first()[0] or 0 if dates else 0,
+            "replaced_views": touched.count() if dates else 0,
+        }
         # Before anything is committed, so that what the kernel refuses leaves nothing to repair.
         plays = derived.where("view_spans is not null").groupBy("view_spans.has_play").count().collect()
         views = {row["has_play"]: row["count"] for row in plays}
@@ -218,8 +258,12 @@ class Enrich:
             covered = self.base["offsets"].get(transaction, 0)
             log, topic, partition = transaction.rsplit("/", 2)
             if offset > covered:
-                ranges |= ((F.col("source_log") == log) & (F.col("source_topic") == topic)
-                           & (F.col("source_partition") == int(partition)) & (F.col("source_offset") >= covered))
+                ranges |= (
+                    (F.col("source_log") == log)
+                    & (F.col("source_topic") == topic)
+                    & (F.col("source_partition") == int(partition))
+                    & (F.col("source_offset") >= covered)
+                )
         return clean.where(ranges).persist(StorageLevel.MEMORY_AND_DISK)
 
     def touched(self, new: DataFrame) -> DataFrame:
@@ -298,8 +342,15 @@ class Enrich:
             if table.log.version() >= 0:
                 versions[f"silver.{name}"] = table.check_alone(self.build_id)
         versions["bronze.events"] = self.bronze_version
-        self.builds.publish({"build_id": self.build_id, "versions": versions, "bronze_version": self.bronze_version,
-                             "offsets": self.offsets, "counts": {**summary, "definition": self.definition}})
+        self.builds.publish(
+            {
+                "build_id": self.build_id,
+                "versions": versions,
+                "bronze_version": self.bronze_version,
+                "offsets": self.offsets,
+                "counts": {**summary, "definition": self.definition},
+            }
+        )
 
 
 def silver_schemas(events: T.StructType) -> dict[str, pa.Schema]:
@@ -315,11 +366,11 @@ def deriver(settings: dict[str, Any]):
 
     def rows_of(output: streamreel.Silver) -> Iterator[pa.RecordBatch]:
         batches = [pa.record_batch(getattr(output, table)) for table in tables]
-        for table, batch in zip(tables, batches):
+        for table, batch in zip(tables, batches, strict=True):
             if batch.num_rows:
                 columns = [
                     batch.to_struct_array() if table == other else pa.nulls(batch.num_rows, pa.struct(list(of.schema)))
-                    for other, of in zip(tables, batches)
+                    for other, of in zip(tables, batches, strict=True)
                 ]
                 yield pa.RecordBatch.from_arrays(columns, names=list(tables))
 
@@ -341,8 +392,14 @@ def view_settings(config: Path | None) -> dict[str, Any]:
     import tomllib
 
     given = tomllib.loads(config.read_text()).get("view", {})
-    names = {"gap": "view_gap_s", "max_unproven": "max_unproven_s", "engaged_seconds": "engaged_s",
-             "engaged_ratio": "engaged_ratio", "completion_ratio": "completed_ratio", "open_play": "open_play"}
+    names = {
+        "gap": "view_gap_s",
+        "max_unproven": "max_unproven_s",
+        "engaged_seconds": "engaged_s",
+        "engaged_ratio": "engaged_ratio",
+        "completion_ratio": "completed_ratio",
+        "open_play": "open_play",
+    }
     unknown = sorted(set(given) - set(names))
     if unknown:
         sys.exit(f"enrich: {config}: [view] has no setting `{unknown[0]}`; there are: {', '.join(names)}")
@@ -356,7 +413,11 @@ def seconds(duration: str) -> float:
     """`1h 30m`, `90s`, `500ms` in seconds."""
     units = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0}
     parts = re.findall(r"\s*(\d+)\s*([a-z]+)", duration)
-    if not parts or "".join(f"{n}{u}" for n, u in parts) != re.sub(r"\s", "", duration) or any(u not in units for _, u in parts):
+    if (
+        not parts
+        or "".join(f"{n}{u}" for n, u in parts) != re.sub(r"\s", "", duration)
+        or any(u not in units for _, u in parts)
+    ):
         sys.exit(f"enrich: `{duration}` is no duration; write one as 30m or 1h 30m")
     return sum(int(number) * units[unit] for number, unit in parts)
 

@@ -1,8 +1,8 @@
 """Video and user metadata on Spark: read from CSV or Parquet, checked, compared with what the last build used.
 
-The rules are those of the program: `video_metadata.{csv,parquet}` has video_id, title, creator, genre, duration_s, published_at (may be
-left out) and any further columns; `user_metadata.{csv,parquet}`, if there, user_id and any columns, named `user_<column>` in silver.
-An empty field is null; ids and column names are trimmed.
+The rules are those of the program: `video_metadata.{csv,parquet}` has video_id, title, creator, genre, duration_s,
+published_at (may be left out) and any further columns; `user_metadata.{csv,parquet}`, if there, user_id and any columns,
+named `user_<column>` in silver. An empty field is null; ids and column names are trimmed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,14 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-_VIDEO = {"video_id": "string", "title": "string", "creator": "string", "genre": "string", "duration_s": "double",
-          "published_at": "timestamp"}
+_VIDEO = {
+    "video_id": "string",
+    "title": "string",
+    "creator": "string",
+    "genre": "string",
+    "duration_s": "double",
+    "published_at": "timestamp",
+}
 
 
 class Invalid(Exception):
@@ -32,8 +38,14 @@ def videos(spark: SparkSession, folder: str | None, reserved: set[str]) -> DataF
     rows = _with_ids(path, rows, "video_id")
     for name, kind in _VIDEO.items():
         rows = _converted(path, rows, "video_id", name, kind)
-    _refuse(path, rows, "video_id", "duration_s", ~((F.col("duration_s") > 0) & (F.col("duration_s") < float("inf"))),
-            "it must be above 0 (or empty)")
+    _refuse(
+        path,
+        rows,
+        "video_id",
+        "duration_s",
+        ~((F.col("duration_s") > 0) & (F.col("duration_s") < float("inf"))),
+        "it must be above 0 (or empty)",
+    )
     further = [name for name in rows.columns if name not in _VIDEO]
     _check_names(path, further, reserved)
     return rows.select(*_VIDEO, *further)
@@ -53,7 +65,7 @@ def users(spark: SparkSession, folder: str | None, reserved: set[str]) -> DataFr
 
 
 def changed_ids(now: DataFrame, kept: DataFrame, key: str) -> DataFrame | None:
-    """Ids whose row is another than before, or is in only one of the two; None where the columns differ, so that every row does."""
+    """Ids whose row is another than before, or is in only one of the two; None where the columns differ: every row does."""
     if [(f.name, f.dataType) for f in now.schema] != [(f.name, f.dataType) for f in kept.schema]:
         return None
     return now.exceptAll(kept).select(key).union(kept.exceptAll(now).select(key)).distinct()

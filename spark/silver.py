@@ -1,6 +1,7 @@
 """The tables of silver as Delta tables on Spark: how they are laid out, how rows get in, which versions belong together.
 
-Layouts are those of the program (crates/lake/src/tables.rs), so that it goes on with what Spark wrote and Spark with what it wrote.
+Layouts are those of the program (crates/lake/src/tables.rs), so that it goes on with what Spark wrote and Spark with what
+it wrote.
 """
 
 from __future__ import annotations
@@ -22,8 +23,16 @@ VIEW_TABLES = ("enriched_events", "watched_segments", "seeks", "views", "view_sp
 
 #: Columns without nulls, beside `build_id`.
 _NEVER_NULL = {
-    "enriched_events": ("view_id", "view_date", "source_log", "source_topic", "source_partition", "source_offset",
-                        "received_at", "received_date"),
+    "enriched_events": (
+        "view_id",
+        "view_date",
+        "source_log",
+        "source_topic",
+        "source_partition",
+        "source_offset",
+        "received_at",
+        "received_date",
+    ),
     "watched_segments": ("view_id", "view_date", "segment_index", "start_s", "end_s", "started_at", "ended_at"),
     "seeks": ("view_id", "view_date", "seek_index", "seeked_at"),
     "views": ("view_id", "view_date", "started_at", "ended_at"),
@@ -59,14 +68,16 @@ _SLOT_S = 6 * 3600
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 
-BUILDS = T.StructType([
-    T.StructField("build_id", T.StringType(), False),
-    T.StructField("finished_at", T.TimestampType(), False),
-    T.StructField("versions", T.StringType(), False),
-    T.StructField("bronze_version", T.LongType(), False),
-    T.StructField("offsets", T.StringType(), False),
-    T.StructField("counts", T.StringType(), False),
-])
+BUILDS = T.StructType(
+    [
+        T.StructField("build_id", T.StringType(), False),
+        T.StructField("finished_at", T.TimestampType(), False),
+        T.StructField("versions", T.StringType(), False),
+        T.StructField("bronze_version", T.LongType(), False),
+        T.StructField("offsets", T.StringType(), False),
+        T.StructField("counts", T.StringType(), False),
+    ]
+)
 
 
 class Conflict(Exception):
@@ -140,7 +151,9 @@ class Table:
     def replace(self, rows: DataFrame) -> None:
         """Puts these rows, with their columns, in the place of all that were there, in one commit."""
         self.make(rows.schema)
-        kinds = [{field.name: field.dataType for field in schema} for schema in (rows.schema, self._delta().toDF().schema)]
+        kinds = [
+            {field.name: field.dataType for field in schema} for schema in (rows.schema, self._delta().toDF().schema)
+        ]
         writer = together(rows).write.format("delta").mode("overwrite")
         if kinds[0] != kinds[1]:
             writer = writer.option("overwriteSchema", True)
@@ -165,8 +178,8 @@ class Table:
         for commit in self.log.commits(self.base, newest):
             if commit.get("userMetadata") != build_id:
                 raise Conflict(
-                    f"another writer committed version {commit['version']} ({commit.get('operation')}) of silver.{self.name} meanwhile; "
-                    "nothing is published. Let one build run at a time, then run this again: it repairs what is there"
+                    f"another writer committed version {commit['version']} ({commit.get('operation')}) of silver.{self.name} "
+                    "meanwhile; nothing is published. Let one build run at a time, then run this again: it repairs what is there"
                 )
         return newest
 
@@ -220,7 +233,9 @@ def bronze_offsets(spark: SparkSession, path: str) -> tuple[int, dict[str, int]]
     They are part of Delta's log that no query shows, so they are asked of Delta itself.
     """
     if not DeltaTable.isDeltaTable(spark, path):
-        raise SystemExit(f"enrich: there is no bronze at {path}: run `streamreel process` first, or name another --lake")
+        raise SystemExit(
+            f"enrich: there is no bronze at {path}: run `streamreel process` first, or name another --lake"
+        )
     log = spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
     snapshot = log.unsafeVolatileSnapshot()
     transactions = snapshot.setTransactions()

@@ -23,6 +23,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<simulate::Simulation>()?;
     module.add_function(wrap_pyfunction!(decode::decode, module)?)?;
     module.add_function(wrap_pyfunction!(decode::clean_json, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::producer_keys, module)?)?;
     module.add_function(wrap_pyfunction!(silver::watched_segments, module)?)?;
     module.add_function(wrap_pyfunction!(silver::silver_schemas, module)?)?;
     module.add_function(wrap_pyfunction!(settings::definition, module)?)?;

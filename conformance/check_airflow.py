@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import signal
 import sqlite3
@@ -39,6 +40,7 @@ class Airflow:
             "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "API__WORKERS": "1",
         }
         self.surroundings = {

@@ -29,7 +29,7 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def through(program: Path, scratch: Path, python: Path, brokers: str, events: int) -> None:
+def through(program: Path, scratch: Path, python: Path, brokers: str, count: int) -> None:
     produced, simulated = Home(program, scratch / "produced"), Home(program, scratch / "simulated")
     produce = [python, ROOT / "kafka/producer.py", "--brokers", brokers]
     step("no topic: the producer says so")
@@ -49,11 +49,11 @@ def through(program: Path, scratch: Path, python: Path, brokers: str, events: in
         "the topics are as defined",
         made,
     )
-    step(f"{events} records from the producer, and from the program")
+    step(f"{count} records from the producer, and from the program")
     run(
         *produce,
         "--events",
-        events,
+        count,
         "--seed",
         SEED,
         "--dirt",
@@ -62,7 +62,7 @@ def through(program: Path, scratch: Path, python: Path, brokers: str, events: in
         scratch / "titles.csv",
         capture_output=True,
     )
-    simulated.run("simulate", "--events", events, "--seed", SEED, "--dirt", DIRT, stdout=subprocess.DEVNULL)
+    simulated.run("simulate", "--events", count, "--seed", SEED, "--dirt", DIRT, stdout=subprocess.DEVNULL)
     produced.run(*kafka, "process", stdout=subprocess.DEVNULL)
     simulated.run("process", stdout=subprocess.DEVNULL)
     expect(
@@ -71,18 +71,22 @@ def through(program: Path, scratch: Path, python: Path, brokers: str, events: in
         "",
     )
     comparison = Comparison()
-    comparison.tables(
-        "bronze.events",
-        *(f"delta_scan('{home.lake}/bronze/events')" for home in (produced, simulated)),
-        without=("source_log", "source_offset", "source_partition"),
+    # The producer cuts records that are too long, as `ingest` does; `simulate` leaves that to the processor.
+    cut = "case when reason = 'too_large' then null else {0} end as {0}"
+    events = (
+        f"(select * replace ({cut.format('payload')}, {cut.format('detail')}) from delta_scan('{{}}/bronze/events'))"
     )
+    elsewhere = ("source_log", "source_offset", "source_partition")
+    both = (produced, simulated)
+    comparison.tables("bronze.events", *(events.format(home.lake) for home in both), without=elsewhere)
     step("events of a file, keyed as the program keys them")
     examples = ROOT / "examples/full.ndjson"
     run(*produce, "--file", examples, capture_output=True)
     produced.run(*kafka, "process", stdout=subprocess.DEVNULL)
     simulated.run("ingest", examples, stdout=subprocess.DEVNULL)
     simulated.run("process", stdout=subprocess.DEVNULL)
-    partitions = "(select outcome, event_id, user_id, source_partition from delta_scan('{}/bronze/events') where user_id is not null)"
+    columns = "outcome, event_id, user_id, source_partition"
+    partitions = f"(select {columns} from delta_scan('{{}}/bronze/events') where user_id is not null)"
     comparison.tables(
         "partition of each event", *(partitions.format(home.lake) for home in (produced, simulated)), without=()
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -96,6 +97,15 @@ class Airflow:
             f"airflow: no {run_type} run {number} ended in {PATIENCE_S} s; runs: {self.query(query)}\n{log[-4000:]}"
         )
 
+    def expect_success(self, run_type: str, number: int = 1) -> None:
+        """Waits for a run, which must succeed; shows what its failed tasks said."""
+        if self.ended(run_type, number) == "success":
+            return
+        failed = [task for task, state in self.tasks().items() if state == "failed"]
+        logs = [log for task in failed for log in self.folder.glob(f"logs/**/task_id={task}/attempt=1.log")]
+        said = "\n".join(log.read_text(errors="replace")[-4000:] for log in logs)
+        raise SystemExit(f"airflow: {run_type} run {number} failed: {self.tasks()}\n{said}")
+
     def tasks(self) -> dict[str, str]:
         """State of each task of the last run."""
         last = f"select run_id from dag_run where dag_id = '{DAG}' order by id desc limit 1"
@@ -125,7 +135,7 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
     }
     if not is_quick:
         spark = Spark(scheduled)
-        variables["streamreel_spark_submit"] = f"env PATH={spark.python.parent}:$PATH {' '.join(spark.submit())}"
+        variables["streamreel_spark_submit"] = f"env PATH={spark.python.parent}:$PATH {shlex.join(spark.submit())}"
         variables["streamreel_dbt"] = str(environment("dbt/requirements.txt").parent / "dbt")
 
     def land(lines: list[bytes]) -> None:
@@ -136,28 +146,30 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
     land(parts[0])
     with Airflow(scratch / "airflow", variables) as airflow:
         step("the run that the scheduler makes for the last hour")
-        expect(airflow.ended("scheduled") == "success", "the scheduled run succeeds", airflow.tasks())
+        airflow.expect_success("scheduled")
         by_hand.build()
         comparison.gold(by_hand.lake, lambda table: f"delta_scan('{scheduled.lake}/gold/{table}')")
         step("another run after more events, and one with nothing new")
         land(parts[1])
         for number in (1, 2):
             airflow.trigger(f"again-{number}")
-            expect(airflow.ended("manual", number) == "success", "the run succeeds", airflow.tasks())
+            airflow.expect_success("manual", number)
         by_hand.build()
         comparison.silver(by_hand.lake, scheduled.lake)
         comparison.gold(by_hand.lake, lambda table: f"delta_scan('{scheduled.lake}/gold/{table}')")
         if not is_quick:
+            land(parts[0][:1000])
+            by_hand.build()
             other_gear(airflow, comparison, by_hand, scheduled, repository)
     comparison.finish()
 
 
 def other_gear(airflow: Airflow, comparison: Comparison, by_hand: Home, scheduled: Home, repository: Path) -> None:
-    warehouse = scheduled.folder / "warehouse/gold.duckdb"
+    warehouse = scheduled.folder / "warehouse/streamreel.duckdb"
     step("the gear of Spark and dbt Core")
     airflow.command("variables", "set", "streamreel_gear", "spark")
     airflow.trigger("spark")
-    expect(airflow.ended("manual", 3) == "success", "the run with Spark and dbt succeeds", airflow.tasks())
+    airflow.expect_success("manual", 3)
     comparison.attach(warehouse, "warehouse")
     comparison.gold(by_hand.lake, lambda table: f"warehouse.gold.{table}")
     step("a check that fails")

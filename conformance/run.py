@@ -59,7 +59,7 @@ def check(name: str, function, program: Path, arguments: argparse.Namespace) -> 
     scratch = Path(tempfile.mkdtemp(prefix=f"streamreel-{name}-"))
     try:
         function(program, scratch, arguments.quick)
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         arguments.keep = True
         engines.say(f"what was made is in {scratch}")
         sys.exit(f"{name}: {type(problem).__name__}: {problem}")

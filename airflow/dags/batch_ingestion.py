@@ -13,7 +13,7 @@ Airflow variables:
 Every run takes what has come until it runs. So a run can be repeated and changes nothing then, and hours that were missed
 need no runs of their own: the next run makes good for them. Gold is published only after its tests have passed: with the
 gear `embedded` by one row of `gold.builds`, with `spark` by renaming the warehouse that dbt has built whole to
-`warehouse/gold.duckdb`.
+`warehouse/streamreel.duckdb`.
 """
 
 from __future__ import annotations
@@ -38,21 +38,20 @@ ENRICH_SPARK = f"""
     {REPOSITORY}/spark/enrich_job.py --lake {HOME}/data_lake --metadata {HOME}/metadata
 """
 
-#: Into a file of the run, which becomes the warehouse when everything in it has passed.
+#: Into a file beside, which becomes the warehouse when everything in it has passed. Runs take turns, so one name will do.
 DBT_BUILD = f"""
 {CLEAN}
 warehouse={HOME}/warehouse
-new=$warehouse/building-{{{{ ts_nodash }}}}.duckdb
-mkdir -p "$warehouse"
-rm -rf "$new" "$new.wal"
+new=$warehouse/building/streamreel.duckdb
+rm -rf "$warehouse/building"
+mkdir -p "$warehouse/building"
 export STREAMREEL_LAKE={HOME}/data_lake STREAMREEL_WAREHOUSE=$new
 export DBT_TARGET_PATH=$warehouse/target DBT_LOG_PATH=$warehouse/logs
 if ! {{{{ var.value.streamreel_dbt }}}} build --project-dir {REPOSITORY}/dbt --profiles-dir {REPOSITORY}/dbt --target duckdb; then
-    rm -rf "$new" "$new.wal"
     echo "dbt build failed: gold stays as it was published last" >&2
     exit 1
 fi
-mv "$new" "$warehouse/gold.duckdb"
+mv "$new" "$warehouse/streamreel.duckdb"
 """
 
 

@@ -44,8 +44,7 @@ pub(super) async fn run(
     let mut scans = Vec::new();
     for (relation, members) in &shared {
         // What several tables make up may change in rows that are old in one of them.
-        let is_one_table =
-            members.iter().all(|(index, _)| state.tables_of(project, tests[*index].test).len() == 1);
+        let is_one_table = members.iter().all(|(index, _)| state.tables_of(project, tests[*index].test).len() == 1);
         let unseen = unseen.as_ref().filter(|_| is_one_table);
         scans.push(scan(project, session, tests, relation, members, unseen).boxed());
     }

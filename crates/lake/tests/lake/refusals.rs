@@ -36,7 +36,7 @@ fn folders_of_others_are_left_alone() {
     check(&older, "damaged");
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(matches!(Lake::open(&file.join("lake")), Err(Error::Io { .. })));
+    assert!(matches!(Lake::open(file.join("lake")), Err(Error::Io { .. })));
     let absent = dir.path().join("absent");
     assert!(matches!(Lake::open_read_only(&absent), Err(Error::NoLake { .. })));
     assert!(!absent.exists());
@@ -127,7 +127,7 @@ async fn a_missing_or_damaged_file_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_can_not_be_written_is_named() {
     let dir = tempfile::TempDir::new().unwrap();
-    let lake = Lake::open(&dir.path().join("lake")).unwrap();
+    let lake = Lake::open(dir.path().join("lake")).unwrap();
     let mut bronze = lake.create(&tables::bronze_events()).await.unwrap();
     let folder = bronze.place().folder().unwrap().to_owned();
     // A file where the partition's folder would be: refused for any user, root included.
@@ -143,7 +143,7 @@ async fn a_folder_that_can_not_be_written_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_whose_making_was_killed_is_made_anew() {
     let dir = tempfile::TempDir::new().unwrap();
-    let lake = Lake::open(&dir.path().join("lake")).unwrap();
+    let lake = Lake::open(dir.path().join("lake")).unwrap();
     let log = lake.table_place(&TableId::silver("views")).folder().unwrap().join("_delta_log");
     fs::create_dir_all(&log).unwrap();
     fs::write(log.join(".00000000000000000000.json.dead"), "{").unwrap();

@@ -149,9 +149,9 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
         airflow.expect_success("scheduled")
         by_hand.build()
         comparison.gold(by_hand.lake, lambda table: f"delta_scan('{scheduled.lake}/gold/{table}')")
-        step("another run after more events, and one with nothing new")
+        step("another run after more events" + ("" if is_quick else ", and one with nothing new"))
         land(parts[1])
-        for number in (1, 2):
+        for number in (1,) if is_quick else (1, 2):
             airflow.trigger(f"again-{number}")
             airflow.expect_success("manual", number)
         by_hand.build()

@@ -9,14 +9,15 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from tools import need, run, say  # noqa: E402
+
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamreel" / "engines"
 
 #: Delta on Spark is five jars; what else Maven fetches for them Spark has itself.
@@ -51,13 +52,14 @@ def environment(lock: str) -> Path:
 
 
 def delta_jars() -> str:
-    """The jars of Delta for Spark, comma-separated."""
+    """The jars of Delta for Spark, comma-separated; and a Java for it."""
+    need("java", "default-jdk-headless")
     pom = ROOT / "spark/pom.xml"
 
     def make(folder: Path) -> None:
         say("fetching Delta for Spark")
         run(
-            need("mvn"),
+            need("mvn", "maven"),
             "--batch-mode",
             "--quiet",
             "--file",
@@ -137,33 +139,3 @@ def locked(path: Path):
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def need(tool: str) -> str:
-    """The path of a system tool."""
-    found = shutil.which(tool)
-    if not found:
-        raise SystemExit(f"`{tool}` is needed and not here")
-    return found
-
-
-def run(*command: object, **options) -> subprocess.CompletedProcess:
-    """Runs a program that must succeed."""
-    text = [str(part) for part in command]
-    done = subprocess.run(text, check=False, **options)
-    if done.returncode:
-        said = "".join(
-            part if isinstance(part, str) else part.decode(errors="replace")
-            for part in (done.stdout, done.stderr)
-            if part
-        )
-        raise SystemExit(f"{' '.join(text[:8])} ended with {done.returncode}\n{said[-8000:]}")
-    return done
-
-
-def say(text: str) -> None:
-    """A line on stderr, with the time since the start."""
-    print(f"[{time.monotonic() - _BEGAN:6.1f} s] {text}", file=sys.stderr, flush=True)
-
-
-_BEGAN = time.monotonic()

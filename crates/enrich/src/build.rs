@@ -20,8 +20,6 @@ use crate::spool::{Spool, Spooled};
 use crate::touched::{EarlierViews, Group, Touched};
 use crate::{Error, sources};
 
-/// Changes whenever the kernel gives other rows for the same events: silver of another generation is derived anew.
-const KERNEL_GENERATION: &str = "1";
 /// Outputs on their way from the deriving threads to the writers.
 const OUTPUTS_AHEAD: usize = 4;
 
@@ -127,7 +125,8 @@ impl Plan {
         request: &Request,
     ) -> Result<Option<Self>, Error> {
         let offsets = bronze.transactions().await.map_err(lake_failed("reading bronze's offsets"))?;
-        let definition = format!("{KERNEL_GENERATION} {:?}", request.views);
+        // Silver of another generation or of other thresholds is derived anew.
+        let definition = request.views.definition();
         let mut plan = Self {
             bronze,
             offsets,

@@ -50,6 +50,12 @@ const REQUIRED: [&str; 23] = [
 /// Columns of an event that go to enriched events only, where they are there.
 const OPTIONAL: [&str; 4] = ["extra", "corrections", "received_at", "received_date"];
 
+/// The columns that a [`crate::Sessioniser`] must be given, with the types that it reads them as. Which of their values may be missing: all but
+/// those of `user_id`, `video_id`, `event_type` and `event_ts`.
+pub fn input_columns() -> impl Iterator<Item = (&'static str, DataType)> {
+    REQUIRED.iter().filter_map(|name| known_type(name).map(|kind| (*name, kind)))
+}
+
 fn known_type(name: &str) -> Option<DataType> {
     match name {
         "event_ts" | "received_at" => Some(timestamp()),

@@ -63,6 +63,17 @@ impl Default for Settings {
     }
 }
 
+/// Changes whenever the kernel gives other rows for the same events and settings.
+const KERNEL_GENERATION: &str = "1";
+
+impl Settings {
+    /// Names what rows follow from: the kernel's generation and every threshold. Rows of one definition can be told from those of
+    /// another by it, whichever engine derived them.
+    pub fn definition(&self) -> String {
+        format!("{KERNEL_GENERATION} {self:?}")
+    }
+}
+
 /// All comparisons of seconds are inclusive within this.
 pub(crate) const TOLERANCE_S: f64 = 1e-6;
 

@@ -124,7 +124,10 @@ def topics(brokers: Brokers) -> Topic:
     found = {name: brokers.topic(name) for name in (VIDEO_EVENTS, CLEAN_EVENTS, DEAD_LETTERS)}
     missing = [name for name, topic in found.items() if topic is None]
     if missing:
-        raise JobError(f"Kafka at {brokers.servers} has no topic {' and no topic '.join(missing)}; make it, with as many partitions as the others")
+        raise JobError(
+            f"Kafka at {brokers.servers} has no topic {' and no topic '.join(missing)}; "
+            "`streamreel --log kafka://... topics --apply kafka/topics/streamreel.toml` makes all three"
+        )
     source = found[VIDEO_EVENTS]
     for topic in found.values():
         if topic.partitions != source.partitions:

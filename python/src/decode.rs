@@ -1,5 +1,8 @@
 //! Records to events: the decoder over batches.
 
+use std::sync::Arc;
+
+use arrow_array::builder::{BinaryBuilder, LargeBinaryBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryViewArray, BooleanArray, Int64Array, RecordBatch};
@@ -8,7 +11,7 @@ use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use arrow_select::concat::concat_batches;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use streamreel_event::{Decoder, EventColumns, write_clean_json};
+use streamreel_event::{Decoder, EventColumns, KeyScratch, producer_key, write_clean_json};
 
 use crate::batch::PyRecordBatch;
 use crate::capsule;
@@ -44,6 +47,27 @@ pub fn decode(py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<PyRecordBa
 pub fn clean_json(py: Python<'_>, decoded: &Bound<'_, PyAny>) -> PyResult<PyRecordBatch> {
     let (schema, batches) = capsule::batches(decoded)?;
     py.detach(|| normalised(&schema, &batches)).map(PyRecordBatch).map_err(PyValueError::new_err)
+}
+
+/// The keys under which records enter a topic, so that all copies of an event share a partition.
+///
+/// Input column: `payload`, as `decode` takes it. Column out: `key` (binary): the record's `user_id` exactly as `decode` gives it, null where
+/// there is none to read; a record that is rejected for another field's sake keeps its key.
+#[pyfunction]
+pub fn producer_keys(py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<PyRecordBatch> {
+    let (schema, batches) = capsule::batches(records)?;
+    let keys = py.detach(|| {
+        let all = concat_batches(&schema, &batches).map_err(|e| format!("producer_keys: {e}"))?;
+        let payload = payloads(column(&all, "payload")?.ok_or_else(|| missing("payload", &all))?)?;
+        let mut scratch = KeyScratch::default();
+        let mut keys = BinaryBuilder::new();
+        for record in &payload {
+            keys.append_option(record.and_then(|record| producer_key(record, &mut scratch)));
+        }
+        let keys: ArrayRef = Arc::new(keys.finish());
+        RecordBatch::try_from_iter_with_nullable([("key", keys, true)]).map_err(|e| format!("producer_keys: {e}"))
+    });
+    keys.map(PyRecordBatch).map_err(PyValueError::new_err)
 }
 
 /// The records of some batches, in columns of one type each.
@@ -149,7 +173,7 @@ fn normalised(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch
     let decoded = RecordBatch::try_new(wanted, columns).map_err(|e| wrong(&e))?;
     let events = EventColumns::new(&decoded).map_err(|e| wrong(&e))?;
     let mut json = Vec::new();
-    let mut out = arrow_array::builder::LargeBinaryBuilder::new();
+    let mut out = LargeBinaryBuilder::new();
     for row in 0..events.len() {
         if !events.is_valid(row) {
             out.append_null();
@@ -165,6 +189,6 @@ fn normalised(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch
         write_clean_json(&events, row, &mut json);
         out.append_value(&json);
     }
-    let column: ArrayRef = std::sync::Arc::new(out.finish());
+    let column: ArrayRef = Arc::new(out.finish());
     RecordBatch::try_from_iter_with_nullable([("payload", column, true)]).map_err(|e| wrong(&e))
 }

@@ -26,6 +26,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(decode::clean_json, module)?)?;
     module.add_class::<dedupe::PyDeduplicator>()?;
     module.add_function(wrap_pyfunction!(dedupe::dedupe_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::producer_keys, module)?)?;
     module.add_function(wrap_pyfunction!(silver::watched_segments, module)?)?;
     module.add_function(wrap_pyfunction!(silver::silver_schemas, module)?)?;
     module.add_function(wrap_pyfunction!(settings::definition, module)?)?;

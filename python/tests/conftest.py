@@ -31,7 +31,9 @@ class Lake:
 def program() -> Path:
     """The program, named by the variable REEL_PROGRAM."""
     path = Path(os.environ.get("REEL_PROGRAM", ""))
-    assert path.is_file(), "set REEL_PROGRAM to the program, target/release/streamreel: the tests compare with what it does"
+    assert path.is_file(), (
+        "set REEL_PROGRAM to the program, target/release/streamreel: the tests compare with what it does"
+    )
     return path
 
 
@@ -42,7 +44,9 @@ def lake(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
     def run(*command: str) -> None:
         surroundings = {name: value for name, value in os.environ.items() if not name.startswith("STREAMREEL_")}
-        subprocess.run([program, "--quiet", "--home", home, *command], check=True, env=surroundings, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [program, "--quiet", "--home", home, *command], check=True, env=surroundings, stdout=subprocess.DEVNULL
+        )
 
     run("simulate", "--events", str(EVENTS), "--seed", "7", "--dirt", "0.3", "--loss", "0.02")
     run("--set", "bronze.keep_payload=all", "process")

@@ -11,7 +11,9 @@ EVENT = b'{"user_id":"u1","video_id":"v1","event_type":"play","timestamp":"2026-
 
 
 def decode(*payloads: bytes | None, received_at: int = NOW) -> pa.RecordBatch:
-    records = pa.record_batch({"payload": pa.array(payloads, pa.binary()), "received_at": pa.array([received_at] * len(payloads), pa.int64())})
+    records = pa.record_batch(
+        {"payload": pa.array(payloads, pa.binary()), "received_at": pa.array([received_at] * len(payloads), pa.int64())}
+    )
     return pa.record_batch(streamreel.decode(records))
 
 
@@ -43,8 +45,25 @@ def test_the_normalised_form_is_that_of_clean_events(lake):
 
 def test_clean_json():
     text = pa.record_batch(streamreel.clean_json(decode(EVENT, b"no"))).column("payload").to_pylist()
-    assert text[0].startswith(b'{"user_id":"u1","video_id":"v1","event_type":"play","timestamp":"2026-01-05T00:00:00.000000Z","position_s":1.5')
+    assert text[0].startswith(
+        b'{"user_id":"u1","video_id":"v1","event_type":"play","timestamp":"2026-01-05T00:00:00.000000Z","position_s":1.5'
+    )
     assert text[1] is None
+
+
+def test_keys_are_users_as_decoded():
+    records = [
+        EVENT,
+        b'{"user_id":" 007 "}',
+        b'{"user_id":7,"x":1}',
+        b'{"user_id":true}',
+        b"[]",
+        b"\xff",
+        None,
+        EVENT[:-1] + b" " * 40_000 + b"}",
+    ]
+    keys = pa.record_batch(streamreel.producer_keys(pa.table({"payload": pa.array(records, pa.binary())})))
+    assert keys.column("key").to_pylist() == [b"u1", b"007", b"7", None, None, None, None, None]
 
 
 def test_arrow_from_any_library():
@@ -52,8 +71,18 @@ def test_arrow_from_any_library():
     forms = [
         pa.table({"payload": [EVENT], "received_at": [NOW]}),
         pa.table({"payload": [EVENT.decode()], "received_at": pa.array([NOW], pa.timestamp("ms"))}),
-        pa.table({"payload": pa.array([EVENT], pa.binary_view()), "received_at": pa.array([NOW * 1000], pa.timestamp("us", tz="UTC"))}),
-        pa.table({"payload": pa.array([EVENT], pa.large_binary()), "received_at": pa.array([NOW // 1000], pa.timestamp("s", tz="Asia/Tokyo"))}),
+        pa.table(
+            {
+                "payload": pa.array([EVENT], pa.binary_view()),
+                "received_at": pa.array([NOW * 1000], pa.timestamp("us", tz="UTC")),
+            }
+        ),
+        pa.table(
+            {
+                "payload": pa.array([EVENT], pa.large_binary()),
+                "received_at": pa.array([NOW // 1000], pa.timestamp("s", tz="Asia/Tokyo")),
+            }
+        ),
         pl.DataFrame({"payload": [EVENT], "received_at": [NOW]}),
         pa.table({"payload": [EVENT], "received_at": [NOW]}).to_reader(),
     ]
@@ -69,14 +98,22 @@ def test_a_slice_is_what_it_shows():
 
 def test_reasons():
     cases = [
-        (b"", "not_json"), (None, "not_json"), (b"[]", "not_an_object"), (b"\xff", "invalid_utf8"), (b"{}", "missing_user_id"),
+        (b"", "not_json"),
+        (None, "not_json"),
+        (b"[]", "not_an_object"),
+        (b"\xff", "invalid_utf8"),
+        (b"{}", "missing_user_id"),
         (b'{"user_id":"u","video_id":"v","event_type":"dance","timestamp":1767571200}', "unknown_event_type"),
         (b'{"user_id":"u","video_id":"v","event_type":"play","timestamp":1767671200}', "timestamp_out_of_range"),
-        (EVENT[:-1] + b" " * 40_000 + b"}", "too_large"), (EVENT, None),
+        (EVENT[:-1] + b" " * 40_000 + b"}", "too_large"),
+        (EVENT, None),
     ]
     decoded = decode(*(payload for payload, _ in cases))
     assert decoded.column("reason").to_pylist() == [reason for _, reason in cases]
-    assert all((reason is None) == (detail is None) for reason, detail in zip(decoded["reason"].to_pylist(), decoded["detail"].to_pylist()))
+    assert all(
+        (reason is None) == (detail is None)
+        for reason, detail in zip(decoded["reason"].to_pylist(), decoded["detail"].to_pylist())
+    )
 
 
 def test_a_cut_record_is_too_large():
@@ -93,15 +130,41 @@ def test_nothing_gives_nothing():
     [
         (3, TypeError, "expected Arrow data .* got int"),
         (pa.array([b"x"]), ValueError, "record batch or a table, got an Arrow array of Binary"),
-        (pa.table({"body": [b"x"], "received_at": [NOW]}), ValueError, "no column `payload`; there are: body, received_at"),
+        (
+            pa.table({"body": [b"x"], "received_at": [NOW]}),
+            ValueError,
+            "no column `payload`; there are: body, received_at",
+        ),
         (pa.table({"payload": [b"x"]}), ValueError, "no column `received_at`"),
         (pa.table({"payload": [1], "received_at": [NOW]}), ValueError, "`payload` is Int64; give binary or text"),
         (pa.table({"payload": [b"x"], "received_at": ["now"]}), ValueError, "`received_at` is Utf8; give a timestamp"),
-        (pa.table({"payload": [b"x"], "received_at": pa.array([None], pa.int64())}), ValueError, "row 0 has no `received_at`"),
-        (pa.table({"payload": [b"x"], "received_at": [NOW], "is_cut": ["no"]}), ValueError, "`is_cut` is Utf8; give booleans"),
-        (pa.table([[b"x"], [b"y"], [NOW]], ["payload", "payload", "received_at"]), ValueError, "`payload` is there 2 times"),
-        (pa.table({"payload": pa.Array.from_buffers(pa.utf8(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")]),
-                   "received_at": [NOW]}), ValueError, "the Arrow data is broken: .*UTF"),
+        (
+            pa.table({"payload": [b"x"], "received_at": pa.array([None], pa.int64())}),
+            ValueError,
+            "row 0 has no `received_at`",
+        ),
+        (
+            pa.table({"payload": [b"x"], "received_at": [NOW], "is_cut": ["no"]}),
+            ValueError,
+            "`is_cut` is Utf8; give booleans",
+        ),
+        (
+            pa.table([[b"x"], [b"y"], [NOW]], ["payload", "payload", "received_at"]),
+            ValueError,
+            "`payload` is there 2 times",
+        ),
+        (
+            pa.table(
+                {
+                    "payload": pa.Array.from_buffers(
+                        pa.utf8(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")]
+                    ),
+                    "received_at": [NOW],
+                }
+            ),
+            ValueError,
+            "the Arrow data is broken: .*UTF",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(records, error, says):

@@ -17,17 +17,21 @@ EVENT_COLUMNS = (
 def events(*rows: tuple) -> pa.Table:
     """Rows of (second, type, position) as the events of one view."""
     base = 1_767_571_200_000_000
-    return pa.table({
-        "user_id": ["u"] * len(rows), "video_id": ["v"] * len(rows), "session_id": ["s"] * len(rows),
-        "event_type": [row[1] for row in rows],
-        "event_ts": pa.array([base + int(row[0] * 1e6) for row in rows], pa.timestamp("us", tz="UTC")),
-        "position_s": pa.array([row[2] for row in rows], pa.float64()),
-    })
+    return pa.table(
+        {
+            "user_id": ["u"] * len(rows),
+            "video_id": ["v"] * len(rows),
+            "session_id": ["s"] * len(rows),
+            "event_type": [row[1] for row in rows],
+            "event_ts": pa.array([base + int(row[0] * 1e6) for row in rows], pa.timestamp("us", tz="UTC")),
+            "position_s": pa.array([row[2] for row in rows], pa.float64()),
+        }
+    )
 
 
 def segments(silver: streamreel.Silver) -> list[tuple[float, float]]:
     batch = pa.record_batch(silver.watched_segments)
-    return list(zip(batch["start_s"].to_pylist(), batch["end_s"].to_pylist()))
+    return list(zip(batch["start_s"].to_pylist(), batch["end_s"].to_pylist(), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,8 @@ def clean(lake) -> pa.Table:
         "v.* exclude (video_id, title, creator, genre, duration_s, build_id) "
         "from {0} as e left join {1} as v using (video_id) where outcome = 'clean' "
         "order by e.user_id, e.video_id, e.session_id nulls first",
-        "bronze/events", "silver/video_metadata",
+        "bronze/events",
+        "silver/video_metadata",
     )
     return rows
 
@@ -79,7 +84,9 @@ def test_batches_of_any_size_give_the_same(lake, clean, size):
 
 
 def test_rules():
-    assert segments(streamreel.watched_segments(events((0, "play", 0), (3, "pause", 3), (7, "play", 0), (12, "ended", 5)))) == [(0, 3), (0, 5)]
+    assert segments(
+        streamreel.watched_segments(events((0, "play", 0), (3, "pause", 3), (7, "play", 0), (12, "ended", 5)))
+    ) == [(0, 3), (0, 5)]
     assert segments(streamreel.watched_segments(events((0, "play", None), (10, "pause", None)))) == [(0, 10)]
 
 
@@ -111,11 +118,23 @@ def test_schemas_are_those_of_the_rows(clean):
     ("change", "says"),
     [
         (lambda t: t.drop_columns("user_id"), "no column `user_id`; it has: video_id"),
-        (lambda t: t.set_column(3, "event_type", pa.array(["dance"] * t.num_rows)), "row 0 has the unknown event type \"dance\""),
+        (
+            lambda t: t.set_column(3, "event_type", pa.array(["dance"] * t.num_rows)),
+            'row 0 has the unknown event type "dance"',
+        ),
         (lambda t: t.set_column(4, "event_ts", pa.nulls(t.num_rows, pa.timestamp("us"))), "row 0 has no `event_ts`"),
-        (lambda t: t.set_column(4, "event_ts", pa.array([[1]] * t.num_rows)), "column `event_ts` is List.*cannot be read as Timestamp"),
-        (lambda t: pa.concat_tables([t, t.set_column(0, "user_id", pa.array(["a"] * t.num_rows))]), "breaks the order; sort by user_id, video_id"),
-        (lambda t: t.append_column("watch_time_s", t["position_s"]), "`watch_time_s` has the name of a column of silver.views"),
+        (
+            lambda t: t.set_column(4, "event_ts", pa.array([[1]] * t.num_rows)),
+            "column `event_ts` is List.*cannot be read as Timestamp",
+        ),
+        (
+            lambda t: pa.concat_tables([t, t.set_column(0, "user_id", pa.array(["a"] * t.num_rows))]),
+            "breaks the order; sort by user_id, video_id",
+        ),
+        (
+            lambda t: t.append_column("watch_time_s", t["position_s"]),
+            "`watch_time_s` has the name of a column of silver.views",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(change, says):
@@ -139,7 +158,12 @@ def test_after_an_error_a_sessioniser_refuses():
 
 def test_python_runs_while_a_kernel_works(clean):
     """Another thread gets on during one long call."""
-    many = pa.concat_tables([clean.set_column(1, "user_id", pc.binary_join_element_wise(str(n), clean["user_id"], "/")) for n in range(10, 40)])
+    many = pa.concat_tables(
+        [
+            clean.set_column(1, "user_id", pc.binary_join_element_wise(str(n), clean["user_id"], "/"))
+            for n in range(10, 40)
+        ]
+    )
     ticks, done = [], threading.Event()
 
     def tick() -> None:

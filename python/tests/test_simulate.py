@@ -9,8 +9,25 @@ import streamreel
 
 def test_the_same_bytes_as_the_program(program, tmp_path):
     path = tmp_path / "events.ndjson"
-    subprocess.run([program, "--quiet", "--home", tmp_path / "home", "simulate", "--events", "5000", "--seed", "3", "--dirt", "0.1",
-                    "--to", path], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            program,
+            "--quiet",
+            "--home",
+            tmp_path / "home",
+            "simulate",
+            "--events",
+            "5000",
+            "--seed",
+            "3",
+            "--dirt",
+            "0.1",
+            "--to",
+            path,
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     simulation = streamreel.simulate(events=5000, seed=3, dirt=0.1, batch_size=700)
     records = pa.Table.from_batches(pa.record_batch(batch) for batch in simulation)
     assert records.num_rows == 5000
@@ -27,9 +44,14 @@ def test_a_rate():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({}, "give either events .* or rate"), ({"events": 5, "rate": 1}, "give either"), ({"events": 5, "for_s": 1}, "for_s goes with rate"),
-        ({"events": 5, "dirt": 2}, "dirt_ratio is 2; give a share from 0 to 0.9"), ({"events": 0}, "records is 0"),
-        ({"rate": -1}, "the rate is -1"), ({"events": 5, "batch_size": 0}, "batch_size is 0"), ({"rate": 1, "for_s": 0}, "for_s must be"),
+        ({}, "give either events .* or rate"),
+        ({"events": 5, "rate": 1}, "give either"),
+        ({"events": 5, "for_s": 1}, "for_s goes with rate"),
+        ({"events": 5, "dirt": 2}, "dirt_ratio is 2; give a share from 0 to 0.9"),
+        ({"events": 0}, "records is 0"),
+        ({"rate": -1}, "the rate is -1"),
+        ({"events": 5, "batch_size": 0}, "batch_size is 0"),
+        ({"rate": 1, "for_s": 0}, "for_s must be"),
     ],
 )
 def test_what_is_wrong_is_said(arguments, says):

@@ -1,9 +1,11 @@
 //! Everything that a change must pass, cheapest first.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
 
-use crate::tools::{command, program, python, step};
-use crate::{crash, kafka, tidy};
+use crate::tools::{command, program, python, step, target};
+use crate::{conformance, crash, kafka, tidy};
 
 /// Versions that read the lake today; another version is another test.
 const READERS: [&str; 6] =
@@ -18,9 +20,13 @@ const SURFACES: [(&str, &str); 5] = [
     ("deployment", "tests/deploy/run.py"),
 ];
 
+/// The Python package is a workspace of its own.
+const PYTHON: &str = "python/Cargo.toml";
+
 /// Runs all of it.
 pub fn run() -> Result<()> {
     step("fmt", &mut command("cargo", &["fmt", "--all", "--check"]))?;
+    step("fmt of the Python package", &mut command("cargo", &["fmt", "--check", "--manifest-path", PYTHON]))?;
     eprintln!("==> tidy");
     tidy::run()?;
     step(
@@ -29,6 +35,8 @@ pub fn run() -> Result<()> {
     )?;
     step("tests", &mut command("cargo", &["test", "--release", "--workspace"]))?;
     step("build", &mut command("cargo", &["build", "--release", "--workspace"]))?;
+    step("clippy of the Python package", &mut python_clippy())?;
+    conformance::compare(&["--quick".to_owned()])?;
     kafka::run()?;
     eprintln!("==> crash");
     crash::run(&[])?;
@@ -42,6 +50,14 @@ pub fn run() -> Result<()> {
         step(name, &mut command("python3", &[script]))?;
     }
     Ok(())
+}
+
+fn python_clippy() -> Command {
+    let args =
+        ["clippy", "--release", "--locked", "--all-targets", "--manifest-path", PYTHON, "--", "--deny", "warnings"];
+    let mut clippy = command("cargo", &args);
+    clippy.env("CARGO_TARGET_DIR", target().join("python"));
+    clippy
 }
 
 fn tempdir() -> Result<std::path::PathBuf> {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod crash;
 mod full;
 mod kafka;
@@ -19,6 +20,9 @@ const HELP: &str = "cargo xtask VERB
           (process|duckdb|builds|demo|parts: only that, --quick: small sizes; both write nothing)
   crash   rounds of killing, stopping and breaking the platform under load; a failed one is repeated by its seed
           (embedded|kafka: only that log, --rounds N of each, --seed S of the first, --write: docs/reliability.md)
+  conformance   Spark, dbt Core, Airflow and the Python package give the rows that the program gives; the engines are fetched
+          the first time (PyPI, Maven Central; a JDK 17 and Maven are needed)
+          (--engine package|dbt-duckdb|spark|dbt-spark|kafka|airflow|all: only that, --quick: few events)
   kafka   what needs a real Kafka; starts one (the first time it is fetched: Java 17 and Maven are needed)
   full    what takes too long for ci: larger sizes, kills, lost events, soak; writes docs/full.md and a part of docs/metrics.md
           (exact|loss|soak: only that, --quick: small sizes; both write nothing)
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
     let done = match verb.as_str() {
         "bench" => bench::run(&args),
         "ci" => ci::run(),
+        "conformance" => conformance::run(&args),
         "crash" => crash::run(&args),
         "full" => full::run(&args),
         "kafka" => kafka::run(),

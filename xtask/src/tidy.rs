@@ -57,7 +57,7 @@ pub fn run() -> Result<()> {
 
 fn rust_files() -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for folder in ["crates", "xtask"] {
+    for folder in ["crates", "python", "xtask"] {
         walk(&root().join(folder), &mut found)?;
     }
     Ok(found)

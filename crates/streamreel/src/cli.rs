@@ -142,8 +142,9 @@ pub enum Command {
     #[command(subcommand)]
     Lake(Lake),
     /// List the topics with their partitions, offsets and sizes.
-    #[command(after_help = "Examples:\n  streamreel topics\n  streamreel topics --json")]
-    Topics,
+    #[command(after_help = "Examples:\n  streamreel topics\n  streamreel topics --json\n  \
+        streamreel --log kafka://localhost:9092 topics --apply kafka/topics/streamreel.toml")]
+    Topics(Topics),
     /// Show the settings that hold and where each came from.
     #[command(
         after_help = "Examples:\n  streamreel config\n  streamreel config --defaults > ./streamreel_data/streamreel.toml\n  \
@@ -403,6 +404,13 @@ pub enum Lake {
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Topics {
+    /// First make the topics that this file defines and that are not there.
+    #[arg(long, value_name = "FILE")]
+    pub apply: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

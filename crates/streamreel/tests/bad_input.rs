@@ -140,6 +140,31 @@ fn wrong_use() {
 }
 
 #[test]
+fn definitions_of_topics() {
+    let home = Home::new();
+    let definitions = repository("kafka/topics/streamreel.toml");
+    for _ in 0..2 {
+        let topics = home.json(&["topics", "--apply", &definitions.to_string_lossy()]);
+        let made: Vec<_> = topics.as_array().expect("topics").iter().map(|t| &t["partitions"]).collect();
+        assert_eq!(made.len(), 3, "{topics}");
+        assert!(made.iter().all(|partitions| partitions.as_array().is_some_and(|p| p.len() == 4)), "{topics}");
+    }
+    let cases = [
+        ("[[topic]]\nname = \"video-events\"\npartitions = 3\n", "there with 4 partitions"),
+        ("[[topic]]\nname = \"video-events\"\nretention = 3\n", "unknown field `retention`"),
+        ("topics = []\n", "defines no topics as they should be"),
+        ("[[topic]]\nname = \"more\"\npartitions = 0\n", "partitions"),
+    ];
+    for (text, expected) in cases {
+        let file = home.path().join("definitions.toml");
+        fs::write(&file, text).expect("written");
+        let said = home.fails(1, &["topics", "--apply", &file.to_string_lossy()]);
+        assert!(said.contains(expected), "{text} said {said}");
+    }
+    assert!(home.fails(1, &["topics", "--apply", "no/such.toml"]).contains("can't read no/such.toml"));
+}
+
+#[test]
 fn queries_that_are_wrong_or_would_write() {
     let home = built();
     let cases = [

@@ -1,4 +1,6 @@
-"""The types of the compiled half of `streamreel`; `help(...)` says what columns hold. Times are microseconds, UTC; `*_s` are seconds as float64.
+"""The types of the compiled half of `streamreel`; `help(...)` says what columns hold.
+
+Times are microseconds, UTC; `*_s` are seconds as float64.
 
 All functions raise `TypeError` where an argument is no Arrow data or a setting does not exist, and `ValueError` where data can't
 be what it should be; the message names column and row. Python's lock is given up while they work.
@@ -18,6 +20,7 @@ __all__ = [
     "Simulation",
     "decode",
     "clean_json",
+    "producer_keys",
     "watched_segments",
     "silver_schemas",
     "definition",
@@ -37,8 +40,8 @@ class RecordBatch:
     def __arrow_c_schema__(self) -> object: ...
 
 def decode(records: Batches) -> RecordBatch: ...
-
 def clean_json(decoded: Batches) -> RecordBatch: ...
+def producer_keys(records: Batches) -> RecordBatch: ...
 
 def dedupe_keys(decoded: Batches) -> RecordBatch: ...
 
@@ -60,30 +63,23 @@ class Deduplicator:
 class Silver:
     @property
     def enriched_events(self) -> RecordBatch: ...
-
     @property
     def watched_segments(self) -> RecordBatch: ...
-
     @property
     def seeks(self) -> RecordBatch: ...
-
     @property
     def views(self) -> RecordBatch: ...
-
     @property
     def view_spans(self) -> RecordBatch: ...
 
 def watched_segments(events: Batches, **settings: Unpack[Settings]) -> Silver: ...
-
 def silver_schemas(events: Batches) -> Silver: ...
-
 def definition(**settings: Unpack[Settings]) -> str: ...
 
 @final
 class Sessioniser:
     def __new__(cls, **settings: Unpack[Settings]) -> Self: ...
     def push(self, events: Batches) -> list[Silver]: ...
-
     def finish(self) -> list[Silver]: ...
 
 @final

@@ -44,7 +44,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Audit => audit::run(&home),
         Command::Export(args) => export::run(&home, &args),
         Command::Lake(command) => lake::run(&home, &command),
-        Command::Topics => topics::run(&home),
+        Command::Topics(args) => topics::run(&home, &args),
         Command::Config(args) => config::run(&home, &args),
         Command::Completions { shell } => completions::run(shell),
     }

@@ -1,9 +1,13 @@
-//! `topics`: what there is in the log.
+//! `topics`: what there is in the log, and making what a file of definitions says.
 
 use std::fmt::Write;
+use std::path::Path;
 
-use serde::Serialize;
+use anyhow::{Context, anyhow};
+use serde::{Deserialize, Serialize};
 use streamreel_process::names::GROUP;
+
+use crate::cli::Topics;
 
 use crate::draw::thousands;
 use crate::failure::Outcome;
@@ -27,8 +31,26 @@ struct Partition {
     lag: Option<i64>,
 }
 
-/// Lists the topics.
-pub fn run(home: &Home) -> Outcome {
+/// A file of definitions.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definitions {
+    #[serde(default)]
+    topic: Vec<Definition>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    name: String,
+    partitions: u32,
+}
+
+/// Lists the topics, after making those of the file that is given.
+pub fn run(home: &Home, args: &Topics) -> Outcome {
+    if let Some(file) = &args.apply {
+        apply(home, file)?;
+    }
     let log = home.log_to_read()?;
     let mut topics = Vec::new();
     for info in log.topics()? {
@@ -46,6 +68,25 @@ pub fn run(home: &Home) -> Outcome {
         topics.push(Topic { records: info.records(), bytes: info.bytes(), name: info.name, partitions });
     }
     home.printer.result(&topics, |topics| table(topics))
+}
+
+/// A topic that is there with another number of partitions is an error: a user's events would not stay in one.
+fn apply(home: &Home, file: &Path) -> Outcome {
+    let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
+    let definitions: Definitions =
+        toml::from_str(&text).with_context(|| format!("{} defines no topics as they should be", file.display()))?;
+    let log = home.log()?;
+    for Definition { name, partitions } in definitions.topic {
+        let there = log.ensure_topic(&name, partitions)?;
+        if there != partitions {
+            let problem = anyhow!(
+                "the topic {name} is there with {there} partitions, {} says {partitions}; say {there}, or make another log",
+                file.display()
+            );
+            return Err(problem.into());
+        }
+    }
+    Ok(())
 }
 
 fn table(topics: &[Topic]) -> String {

@@ -27,6 +27,7 @@ CHECKS = {
     "spark": ("check_spark", "check"),
     "dbt-spark": ("check_dbt", "spark"),
     "kafka": ("check_kafka", "check"),
+    "flink": ("check_flink", "check"),
     "airflow": ("check_airflow", "check"),
 }
 

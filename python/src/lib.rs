@@ -7,6 +7,7 @@
 mod batch;
 mod capsule;
 mod decode;
+mod dedupe;
 mod settings;
 mod silver;
 mod simulate;
@@ -23,6 +24,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<simulate::Simulation>()?;
     module.add_function(wrap_pyfunction!(decode::decode, module)?)?;
     module.add_function(wrap_pyfunction!(decode::clean_json, module)?)?;
+    module.add_class::<dedupe::PyDeduplicator>()?;
+    module.add_function(wrap_pyfunction!(dedupe::dedupe_keys, module)?)?;
     module.add_function(wrap_pyfunction!(decode::producer_keys, module)?)?;
     module.add_function(wrap_pyfunction!(silver::watched_segments, module)?)?;
     module.add_function(wrap_pyfunction!(silver::silver_schemas, module)?)?;

@@ -10,12 +10,13 @@ use crate::tools::{command, root};
 
 /// Which of our crates each may use. Whatever is not here may use none.
 const EDGES: &[(&str, &[&str])] = &[
+    ("streamreel-dedupe", &[]),
     ("streamreel-event", &[]),
     ("streamreel-topic", &[]),
     ("streamreel-lake", &[]),
     ("streamreel-viewing", &["streamreel-event"]),
     ("streamreel-simulate", &["streamreel-event"]),
-    ("streamreel-process", &["streamreel-event", "streamreel-topic", "streamreel-lake"]),
+    ("streamreel-process", &["streamreel-dedupe", "streamreel-event", "streamreel-topic", "streamreel-lake"]),
     ("streamreel-enrich", &["streamreel-viewing", "streamreel-lake"]),
     ("streamreel-model", &["streamreel-lake"]),
     ("streamreel-audit", &["streamreel-lake", "streamreel-topic"]),
@@ -36,7 +37,8 @@ const OWNED: &[(&str, &str)] = &[
     ("minijinja", "streamreel-model"),
 ];
 /// Crates that build in seconds because the query engine is not below them.
-const LIGHT: &[&str] = &["streamreel-event", "streamreel-viewing", "streamreel-simulate", "streamreel-topic"];
+const LIGHT: &[&str] =
+    &["streamreel-dedupe", "streamreel-event", "streamreel-viewing", "streamreel-simulate", "streamreel-topic"];
 /// A longer file has more than one thing to say.
 const LONGEST_FILE: usize = 600;
 

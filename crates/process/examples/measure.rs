@@ -15,9 +15,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
+use streamreel_dedupe::Window;
 use streamreel_event::{KeyScratch, producer_key};
 use streamreel_lake::{Lake, OffsetRange, tables};
-use streamreel_process::dedupe::Window;
 use streamreel_process::{Cleaner, Counts, KeepPayload, Origin, Processor, Settings, Stretch, Until, Wanted, names};
 use streamreel_topic::{EmbeddedLog, Log, Offsets, Records, RecordsBuilder, partition_for};
 

@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use arrow_array::RecordBatch;
 use arrow_array::builder::BinaryBuilder;
+use streamreel_dedupe::{self as dedupe, Deduplicator, Key};
 use streamreel_event::{Decoder, EventColumns, decoded_schema, write_clean_json};
 use streamreel_topic::{Offsets, Records, RecordsBuilder};
 
 use crate::bronze::{BronzeRows, Landing, Outcome, received_at_us};
 use crate::decimal::Decimal;
-use crate::dedupe::{self, Deduplicator, Key};
 use crate::error::{Result, columns};
 use crate::names;
 use crate::report::{Counts, add_to};

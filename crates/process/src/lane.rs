@@ -1,10 +1,10 @@
 //! One partition on its way: where it stands, what is done with its records, and who wants the result.
 
 use arrow_array::RecordBatch;
+use streamreel_dedupe::Window;
 use streamreel_topic::{Fetched, Records};
 
 use crate::cleaning::{Cleaner, Stretch, Wanted};
-use crate::dedupe::Window;
 use crate::error::Result;
 use crate::landing::Lander;
 use crate::rebuild::rows_before;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`Processor`] does either. What happens to a batch is the list [`STEPS`]; what a duplicate is, and what of it is
-//! remembered, stands in [`dedupe`].
+//! remembered, stands in [`streamreel_dedupe`].
 //!
 //! * The log is the only state: each sink stores how far it is in the same step as its data, processing goes on at the lowest, and a
 //!   sink that is further takes only what it lacks. The deduplication window is read from the log again.
@@ -17,7 +17,6 @@
 mod bronze;
 mod cleaning;
 mod decimal;
-pub mod dedupe;
 mod error;
 mod landing;
 mod lane;

@@ -1,13 +1,13 @@
 //! Rebuilding the deduplication window at a start: by reading the log again, never from a state that a crash could lose.
 //!
-//! Where to begin is found backwards, block by block (see [`crate::dedupe`]), from record timestamps alone: begin after the
+//! Where to begin is found backwards, block by block (see [`streamreel_dedupe`]), from record timestamps alone: begin after the
 //! last block that a later complete block is more than the window after. Timestamps of invalid records
 //! count here although they don't in the rule; that can only move the beginning back, which changes no decision.
 
+use streamreel_dedupe::Window;
 use streamreel_topic::{Fetched, Log};
 
 use crate::cleaning::{Cleaner, Stretch};
-use crate::dedupe::Window;
 use crate::error::{self, Result};
 use crate::report::Rebuilt;
 

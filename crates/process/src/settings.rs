@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::dedupe::Window;
+use streamreel_dedupe::Window;
+
 use crate::sinks::SinkKind;
 
 /// Whose original bytes bronze keeps.

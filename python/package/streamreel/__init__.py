@@ -1,6 +1,7 @@
 """StreamReel's kernels over Arrow batches.
 
 * `decode`: records as they came -> clean columns and reject reasons.
+* `Deduplicator`, `dedupe_keys`: which records of a partition are copies of an earlier one.
 * `watched_segments`, `Sessioniser`: events of whole views -> views, watched segments, seeks, spans, enriched events.
 * `simulate`: made-up viewers.
 
@@ -10,6 +11,7 @@ What the columns hold, with their units, is in each function's documentation.
 """
 
 from streamreel._native import (
+    Deduplicator,
     RecordBatch,
     Sessioniser,
     Silver,
@@ -17,6 +19,7 @@ from streamreel._native import (
     __version__,
     clean_json,
     decode,
+    dedupe_keys,
     definition,
     producer_keys,
     silver_schemas,
@@ -25,6 +28,7 @@ from streamreel._native import (
 )
 
 __all__ = [
+    "Deduplicator",
     "RecordBatch",
     "Sessioniser",
     "Silver",
@@ -32,6 +36,7 @@ __all__ = [
     "__version__",
     "clean_json",
     "decode",
+    "dedupe_keys",
     "definition",
     "producer_keys",
     "silver_schemas",

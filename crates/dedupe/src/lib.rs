@@ -230,6 +230,11 @@ impl Deduplicator {
         self.forgotten
     }
 
+    /// The first offset of what is remembered; `None` while that is nothing. What lies below it is of no use to any later decision.
+    pub fn oldest_offset(&self) -> Option<i64> {
+        self.blocks.front().map(|block| block.index * self.window.block_offsets)
+    }
+
     /// Keys in memory.
     pub fn remembered(&self) -> usize {
         self.copies.len()

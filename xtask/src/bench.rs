@@ -7,6 +7,7 @@ mod criterion;
 mod duckdb;
 mod jobs;
 mod page;
+mod serving;
 
 use std::fs;
 
@@ -77,5 +78,6 @@ const PARTS: &[(&str, Part)] = &[
     ("duckdb", duckdb::clean),
     ("builds", jobs::builds),
     ("demo", jobs::demo),
+    ("serving", serving::serving),
     ("parts", criterion::parts),
 ];

@@ -11,18 +11,24 @@ use anyhow::{Context, Result};
 use crate::tools::{cargo, command, root, step};
 
 /// A broker that ends with this value.
-struct Broker {
+pub struct Broker {
     folder: PathBuf,
     port: u16,
 }
 
 impl Broker {
-    fn start() -> Result<Self> {
+    /// An empty one; one at a time.
+    pub fn start() -> Result<Self> {
         let folder = env::temp_dir().join(format!("streamreel-kafka-{}", std::process::id()));
         let broker = Self { folder, port: two_free_ports()? };
         let (folder, port) = (broker.folder.to_string_lossy().into_owned(), broker.port.to_string());
         step("start Kafka", &mut command(script(), &["start", &folder, &port]))?;
         Ok(broker)
+    }
+
+    /// Where it is, as `--log` takes it.
+    pub fn url(&self) -> String {
+        format!("kafka://127.0.0.1:{}", self.port)
     }
 }
 
@@ -59,5 +65,7 @@ pub fn run() -> Result<()> {
     let mut test = cargo("test", &["--release", "--test", "kafka", "--", "--nocapture"]);
     test.env("STREAMREEL_TEST_KAFKA", format!("127.0.0.1:{}", broker.port))
         .env("STREAMREEL_TEST_KAFKA_DIR", &broker.folder);
-    step("the log, and the whole way, on Kafka", &mut test)
+    step("the log, and the whole way, on Kafka", &mut test)?;
+    let mut test = cargo("test", &["--release", "--test", "group", "--", "--nocapture"]);
+    step("a group of processors on Kafka", &mut test)
 }

@@ -6,6 +6,7 @@
 mod criterion;
 mod duckdb;
 mod jobs;
+mod kafka;
 mod page;
 
 use std::fs;
@@ -77,5 +78,6 @@ const PARTS: &[(&str, Part)] = &[
     ("duckdb", duckdb::clean),
     ("builds", jobs::builds),
     ("demo", jobs::demo),
+    ("kafka", kafka::kafka),
     ("parts", criterion::parts),
 ];

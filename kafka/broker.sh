@@ -7,7 +7,8 @@
 #   broker.sh stop DIR         end it cleanly
 #   broker.sh kill DIR         SIGKILL, as a power cut would; `start` recovers
 #
-# PORT+1 is the controller's. STREAMREEL_KAFKA_JARS names another place for the jars, STREAMREEL_KAFKA_HEAP the heap.
+# PORT+1 is the controller's. STREAMREEL_KAFKA_PROXY=LISTENED:ADVERTISED adds a listener for clients that come through a proxy:
+# the broker listens on the one port and tells them of the other. STREAMREEL_KAFKA_JARS names another place for the jars, STREAMREEL_KAFKA_HEAP the heap.
 set -euo pipefail
 
 readonly KAFKA=4.3.1
@@ -66,12 +67,18 @@ XML
 }
 
 configure() { # DIR PORT
+  local proxied_listener='' proxied_advertised='' proxied_protocol=''
+  if [[ -n ${STREAMREEL_KAFKA_PROXY:-} ]]; then
+    proxied_listener=PROXIED://127.0.0.1:${STREAMREEL_KAFKA_PROXY%%:*},
+    proxied_advertised=PROXIED://127.0.0.1:${STREAMREEL_KAFKA_PROXY##*:},
+    proxied_protocol=PROXIED:PLAINTEXT,
+  fi
   cat >"$1/server.properties" <<CONF
 process.roles=broker,controller
 node.id=1
-listeners=CLIENTS://127.0.0.1:$2,CONTROLLER://127.0.0.1:$(($2 + 1))
-advertised.listeners=CLIENTS://127.0.0.1:$2
-listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=${proxied_listener}CLIENTS://127.0.0.1:$2,CONTROLLER://127.0.0.1:$(($2 + 1))
+advertised.listeners=${proxied_advertised}CLIENTS://127.0.0.1:$2
+listener.security.protocol.map=${proxied_protocol}CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENTS
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:$(($2 + 1))

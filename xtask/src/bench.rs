@@ -6,6 +6,7 @@
 mod criterion;
 mod duckdb;
 mod jobs;
+mod kafka;
 mod page;
 mod serving;
 
@@ -79,5 +80,6 @@ const PARTS: &[(&str, Part)] = &[
     ("builds", jobs::builds),
     ("demo", jobs::demo),
     ("serving", serving::serving),
+    ("kafka", kafka::kafka),
     ("parts", criterion::parts),
 ];

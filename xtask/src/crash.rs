@@ -25,8 +25,9 @@ pub fn run(args: &[String]) -> Result<()> {
     let mut page = format!(
         "# Reliability\n\nWritten by `cargo xtask crash --rounds {rounds} --seed {seed} --write`. In each round `streamreel up` takes events at \
          its collector and builds every 2 s while it is hurt at moments that the seed chooses: SIGKILL; bytes of a torn write behind the log's \
-         write-ahead file; SIGSTOP; on Kafka another processor that takes over from one that is stopped, and SIGKILL of the broker. Batches that \
-         get no answer are sent again. After each round: whatever was acknowledged is in bronze, as often as it was acknowledged and at most as \
+         write-ahead file; SIGSTOP; a full disk that has room again later. On Kafka a second processor shares the work, and the hurts are, besides SIGKILL and \
+         SIGSTOP of either: another processor that takes over from one that is stopped, SIGKILL of the broker, and connections to it that are \
+         cut for up to twice the session. The machine's clock is not set: that would need a machine of its own. Batches that get no answer are sent again. After each round: whatever was acknowledged is in bronze, as often as it was acknowledged and at most as \
          often as it was sent; no event is clean twice; the audit holds; gold is that of the same events undisturbed.\n\nMachine: {}.\n",
         machine()?
     );

@@ -17,7 +17,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A new one, without topics.
+    /// An empty one; one at a time.
     pub fn start() -> Result<Self> {
         let folder = env::temp_dir().join(format!("streamreel-kafka-{}", std::process::id()));
         let broker = Self { folder, port: two_free_ports()? };
@@ -29,6 +29,11 @@ impl Broker {
     /// Where clients reach it.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where it is, as `--log` takes it.
+    pub fn url(&self) -> String {
+        format!("kafka://{}", self.address())
     }
 }
 
@@ -64,5 +69,7 @@ pub fn run() -> Result<()> {
     // Two packages have a test of this name.
     let mut test = cargo("test", &["--release", "--test", "kafka", "--", "--nocapture"]);
     test.env("STREAMREEL_TEST_KAFKA", broker.address()).env("STREAMREEL_TEST_KAFKA_DIR", &broker.folder);
-    step("the log, and the whole way, on Kafka", &mut test)
+    step("the log, and the whole way, on Kafka", &mut test)?;
+    let mut test = cargo("test", &["--release", "--test", "group", "--", "--nocapture"]);
+    step("a group of processors on Kafka", &mut test)
 }

@@ -1,9 +1,10 @@
 //! The log against itself and against bronze, partition by partition.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use streamreel_lake::{Lake, Reading, Table, TableId, parse_transaction_id};
-use streamreel_topic::{Counted, Log};
+use streamreel_topic::{Counted, Fetched, Log};
 
 use crate::rows::numbers;
 use crate::{Error, Names, Report};
@@ -185,41 +186,51 @@ fn bronze_against_offsets(
     }
 }
 
-/// How often the topics are read again when the processor has committed meanwhile.
-const ATTEMPTS: usize = 20;
+/// How often the topics are looked at again: records of a transaction are seen a moment after its offsets.
+const ATTEMPTS: usize = 40;
+const PAUSE: Duration = Duration::from_millis(50);
+/// How far back from the end of a topic is looked first for where a partition is processed to.
+const FIRST_LOOK: i64 = 1_000;
+/// Header of the cleaned topics' records: the offset in the source, decimal.
+const SOURCE_OFFSET: &str = "source_offset";
+/// About how many bytes are read at a time to look there.
+const LOOK_BYTES: usize = 1 << 20;
 
-/// What the log says of a partition at one moment.
+/// Records that the log has of a partition up to where the source is processed, however far the processor has got meanwhile.
 #[derive(Debug, Clone, Copy)]
 struct Cleaned {
-    /// The offset up to which the source is processed, and the ends of the cleaned topics.
-    committed: i64,
-    clean: i64,
-    dead_letters: i64,
+    processed: Counted,
+    clean: Counted,
+    dead_letters: Counted,
+}
+
+impl Cleaned {
+    fn agrees(&self) -> bool {
+        self.processed.records == self.clean.records + self.dead_letters.records
+    }
 }
 
 /// What the processor has read against what it has written, and against bronze.
 fn topics(log: &dyn Log, names: Names<'_>, landed: &BTreeMap<i32, Landed>, report: &mut Report) -> Result<(), Error> {
-    for (partition, cleaned) in cleaned(log, names)? {
-        let count = |topic: &str, below: i64| match below {
-            0 => Ok(Counted { from: 0, records: 0 }),
-            below => log.count(topic, partition.cast_unsigned(), below).map_err(Error::log("counting records")),
-        };
-        let processed = count(names.received, cleaned.committed)?;
-        let (clean, dead_letters) =
-            (count(names.clean, cleaned.clean)?, count(names.dead_letters, cleaned.dead_letters)?);
-        if processed.from + clean.from + dead_letters.from > 0 {
+    let infos = log.topics().map_err(Error::log("reading the topics"))?;
+    let partitions = infos.iter().find(|info| info.name == names.received).map_or(0, |info| info.partitions.len());
+    for partition in 0..partitions as u32 {
+        // Nothing was cleaned here: the lake may still have been landed from topics that others cleaned.
+        let Some(cleaned) = cleaned(log, names, partition)? else { continue };
+        if cleaned.processed.from + cleaned.clean.from + cleaned.dead_letters.from > 0 {
             // Retention has removed records that were counted by nobody: there is nothing to compare with.
             continue;
         }
         let scope = format!("partition {partition}");
-        let (processed, clean, dead_letters) = (processed.records, clean.records, dead_letters.records);
+        let (processed, clean, dead_letters) =
+            (cleaned.processed.records, cleaned.clean.records, cleaned.dead_letters.records);
         report.add(
             "topics",
             scope.clone(),
             ("records processed", processed),
             ("clean + dead letters", clean + dead_letters),
         );
-        let has = landed.get(&partition).copied().unwrap_or_default();
+        let has = landed.get(&partition.cast_signed()).copied().unwrap_or_default();
         // The two sinks commit one after the other: they are compared where both stand at the same offset.
         if has.rows == processed {
             report.add(
@@ -240,37 +251,69 @@ fn topics(log: &dyn Log, names: Names<'_>, landed: &BTreeMap<i32, Landed>, repor
     Ok(())
 }
 
-/// Offsets of all three topics at one moment: read again if something was committed meanwhile.
-fn cleaned(log: &dyn Log, names: Names<'_>) -> Result<BTreeMap<i32, Cleaned>, Error> {
+/// Counts what the group has of a partition; `None` when it has nothing.
+fn cleaned(log: &dyn Log, names: Names<'_>, partition: u32) -> Result<Option<Cleaned>, Error> {
     let failed = Error::log("reading the topics");
-    let mut before = log.data_version().map_err(&failed)?;
-    let mut read = BTreeMap::new();
-    for _ in 0..ATTEMPTS {
-        read = read_cleaned(log, names)?;
-        let after = log.data_version().map_err(&failed)?;
-        if after == before {
+    let Some(committed) = log.committed(names.group, names.received, partition).map_err(&failed)? else {
+        return Ok(None);
+    };
+    let count = |topic: &str, below: i64| match below {
+        0 => Ok(Counted { from: 0, records: 0 }),
+        below => log.count(topic, partition, below).map_err(Error::log("counting records")),
+    };
+    let look = || -> Result<Cleaned, Error> {
+        Ok(Cleaned {
+            processed: count(names.received, committed)?,
+            clean: count(names.clean, written_to(log, names.clean, partition, committed)?)?,
+            dead_letters: count(names.dead_letters, written_to(log, names.dead_letters, partition, committed)?)?,
+        })
+    };
+    let mut found = look()?;
+    for _ in 1..ATTEMPTS {
+        if found.agrees() {
             break;
         }
-        before = after;
+        std::thread::sleep(PAUSE);
+        found = look()?;
     }
-    Ok(read)
+    Ok(Some(found))
 }
 
-fn read_cleaned(log: &dyn Log, names: Names<'_>) -> Result<BTreeMap<i32, Cleaned>, Error> {
+/// The offset in a cleaned topic at which the records from `source` on of its source begin: its end, or before that what was
+/// written since.
+fn written_to(log: &dyn Log, topic: &str, partition: u32, source: i64) -> Result<i64, Error> {
     let failed = Error::log("reading the topics");
-    let infos = log.topics().map_err(&failed)?;
-    let next = |topic: &str, partition: usize| {
-        let info = infos.iter().find(|info| info.name == topic);
-        info.and_then(|info| info.partitions.get(partition)).map_or(0, |p| p.next_offset)
-    };
-    let partitions = infos.iter().find(|info| info.name == names.received).map_or(0, |info| info.partitions.len());
-    let mut read = BTreeMap::new();
-    for partition in 0..partitions {
-        let committed = log.committed(names.group, names.received, partition as u32).map_err(&failed)?;
-        // Nothing was cleaned here: the lake may still have been landed from topics that others cleaned.
-        let Some(committed) = committed else { continue };
-        let (clean, dead_letters) = (next(names.clean, partition), next(names.dead_letters, partition));
-        read.insert(partition as i32, Cleaned { committed, clean, dead_letters });
+    let range = log.range(topic, partition).map_err(&failed)?;
+    let mut back = FIRST_LOOK;
+    loop {
+        let mut at = range.end.saturating_sub(back).max(range.start);
+        let is_all = at == range.start;
+        let mut has_older = false;
+        while at < range.end {
+            let fetched = log.fetch(topic, partition, at, LOOK_BYTES).map_err(&failed)?;
+            for i in 0..fetched.records.len() {
+                // A record of somebody else counts as an old one: it shows as one too many.
+                let is_newer = source_offset(&fetched, i).is_some_and(|offset| offset >= source);
+                if is_newer && (has_older || is_all) {
+                    return Ok(fetched.offset(i));
+                }
+                if is_newer {
+                    break;
+                }
+                has_older = true;
+            }
+            if fetched.next_offset == at || (!has_older && !fetched.records.is_empty()) {
+                break;
+            }
+            at = fetched.next_offset;
+        }
+        if has_older || is_all {
+            return Ok(range.end);
+        }
+        back = back.saturating_mul(8);
     }
-    Ok(read)
+}
+
+fn source_offset(fetched: &Fetched, record: usize) -> Option<i64> {
+    std::str::from_utf8(fetched.records.header(record, SOURCE_OFFSET)?).ok()?.parse().ok()
 }

@@ -24,16 +24,10 @@ pub enum Error {
         #[source]
         source: Box<streamreel_lake::Error>,
     },
-    /// Another processor has the work.
-    #[error("another processor has taken over ({detail}): this one stopped, nothing of its open commit was stored")]
+    /// Another processor has a partition that this one was at work on.
+    #[error("another processor has taken over ({detail}): nothing of the open commits of this one was stored")]
     Fenced {
         /// Who noticed, and how.
-        detail: String,
-    },
-    /// Another processor is at work on this machine.
-    #[error("another processor is at work on this lake: {detail}. Wait for it, or end it")]
-    Busy {
-        /// Who.
         detail: String,
     },
     /// A lake (or the group of the cleaned topics) is further than the log.
@@ -91,16 +85,6 @@ pub enum Error {
         has: u32,
         /// Those of the source.
         needs: u32,
-    },
-    /// A partition was asked for that the topic does not have.
-    #[error("there is no partition {partition}: {topic} has {partitions}")]
-    NoPartition {
-        /// The topic.
-        topic: String,
-        /// Asked for.
-        partition: u32,
-        /// How many there are.
-        partitions: u32,
     },
     /// The lake was landed the other way, and both ways have not reached the same offsets.
     #[error(
@@ -169,7 +153,6 @@ pub(crate) fn log(operation: &'static str) -> impl Fn(streamreel_topic::Error) -
 pub(crate) fn lake(operation: &'static str) -> impl Fn(streamreel_lake::Error) -> Error {
     move |source| match source {
         streamreel_lake::Error::Fenced { .. } => Error::Fenced { detail: source.to_string() },
-        streamreel_lake::Error::LeaseHeld { who } => Error::Busy { detail: who.to_string() },
         streamreel_lake::Error::OtherLog { topic, has, given, .. } => Error::OtherLog { topic, has, given },
         source => Error::Lake { operation, source: Box::new(source) },
     }

@@ -1,10 +1,12 @@
 //! One partition on its way: where it stands, what is done with its records, and who wants the result.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use streamreel_dedupe::Window;
 use streamreel_topic::{Fetched, Records};
 
-use crate::cleaning::{Cleaner, Stretch, Wanted};
+use crate::cleaning::{Cleaner, Origin, Stretch, Wanted};
 use crate::error::Result;
 use crate::landing::Lander;
 use crate::rebuild::rows_before;
@@ -16,30 +18,31 @@ pub(crate) enum Work {
     Land(Box<Lander>),
 }
 
+/// Tells lanes apart: a partition that is given again is another lane.
+pub(crate) type LaneId = u64;
+
 /// A partition that is read.
 pub(crate) struct Lane {
-    /// Its place among the lanes of the run.
-    pub(crate) index: usize,
-    pub(crate) topic: String,
-    pub(crate) partition: u32,
+    pub(crate) id: LaneId,
+    pub(crate) source: Arc<Origin>,
     /// The next offset to read.
     pub(crate) at: i64,
     /// The offset up to which results were delivered; below `at` where the log has a gap.
     pub(crate) covered: i64,
     /// Where to stop; `None`: never.
     pub(crate) end: Option<i64>,
+    /// The end of the partition when it arrived.
+    pub(crate) range_end: i64,
     /// From where each sink needs results; `None`: it takes none.
     pub(crate) topics_from: Option<i64>,
     pub(crate) bronze_from: Option<i64>,
     pub(crate) work: Work,
-    /// Whether the window holds what counts at `at`.
-    pub(crate) is_rebuilt: bool,
 }
 
 /// A stretch of offsets on its way to a sink.
 pub(crate) struct Part<T> {
-    pub(crate) lane: usize,
-    pub(crate) partition: u32,
+    pub(crate) lane: LaneId,
+    pub(crate) source: Arc<Origin>,
     pub(crate) from: i64,
     pub(crate) next: i64,
     pub(crate) records: usize,
@@ -107,15 +110,16 @@ impl Lane {
                 (None, Some(rows), counts, 0)
             }
         };
-        let (lane, partition, from, records) = (self.index, self.partition, self.covered, stretch.rows.len());
+        let (lane, from, records) = (self.id, self.covered, stretch.rows.len());
+        let source = &self.source;
         let mut counts = Some(counts);
         let bronze = bronze.map(|body| {
             let (bytes, counts) = (body.get_array_memory_size(), counts.take());
-            Part { lane, partition, from, next, records, bytes, body, counts, remembered }
+            Part { lane, source: Arc::clone(source), from, next, records, bytes, body, counts, remembered }
         });
         let topics = topics.map(|body| {
             let (bytes, counts) = (body.clean.bytes() + body.dead.bytes(), counts.take());
-            Part { lane, partition, from, next, records, bytes, body, counts, remembered }
+            Part { lane, source: Arc::clone(source), from, next, records, bytes, body, counts, remembered }
         });
         Ok(Parts { topics, bronze })
     }

@@ -1,4 +1,4 @@
-//! Rebuilding the deduplication window at a start: by reading the log again, never from a state that a crash could lose.
+//! Rebuilding the deduplication window where a partition begins to be worked on: by reading the log again, never from a state that a crash could lose.
 //!
 //! Where to begin is found backwards, block by block (see [`streamreel_dedupe`]), from record timestamps alone: begin after the
 //! last block that a later complete block is more than the window after. Timestamps of invalid records
@@ -24,10 +24,16 @@ impl Place<'_> {
         self.log.fetch(self.topic, self.partition, offset, self.fetch_bytes).map_err(error::log("read the topic"))
     }
 
-    /// Calls `each` with stretches that cover offsets `from..next`.
-    fn read(&self, from: i64, next: i64, mut each: impl FnMut(&Stretch<'_>) -> Result<()>) -> Result<()> {
+    /// Calls `each` with stretches that cover offsets `from..next`, as long as `goes_on`.
+    fn read(
+        &self,
+        from: i64,
+        next: i64,
+        goes_on: &dyn Fn() -> bool,
+        mut each: impl FnMut(&Stretch<'_>) -> Result<()>,
+    ) -> Result<()> {
         let mut at = from;
-        while at < next {
+        while at < next && goes_on() {
             let fetched = self.fetch(at)?;
             let end = rows_before(&fetched, next);
             if end == 0 {
@@ -57,21 +63,34 @@ struct Beginning {
     is_complete: bool,
 }
 
-/// Fills the window of `cleaner` with what counts at offset `next`.
-pub(crate) fn rebuild(place: &Place<'_>, window: Window, next: i64, cleaner: &mut Cleaner) -> Result<Rebuilt> {
+/// Fills the window of `cleaner` with what counts at offset `next`; `None` when it did not go on until it was full.
+pub(crate) fn rebuild(
+    place: &Place<'_>,
+    window: Window,
+    next: i64,
+    cleaner: &mut Cleaner,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Option<Rebuilt>> {
     let first =
         place.log.range(place.topic, place.partition).map_err(error::log("ask for the range of the topic"))?.start;
-    let beginning = beginning(place, window, first, next)?;
+    let beginning = beginning(place, window, first, next, goes_on)?;
     let mut records = 0;
-    place.read(beginning.offset, next, |stretch| {
+    place.read(beginning.offset, next, goes_on, |stretch| {
         records += stretch.rows.len() as u64;
         cleaner.remember(stretch)
     })?;
     let Beginning { offset: from, is_complete } = beginning;
-    Ok(Rebuilt { partition: place.partition, from, next, records, is_complete })
+    let rebuilt = Rebuilt { partition: place.partition, from, next, records, is_complete };
+    Ok(goes_on().then_some(rebuilt))
 }
 
-fn beginning(place: &Place<'_>, window: Window, first: i64, next: i64) -> Result<Beginning> {
+fn beginning(
+    place: &Place<'_>,
+    window: Window,
+    first: i64,
+    next: i64,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Beginning> {
     let current = window.block(next);
     let oldest = current - window.max_blocks + 1;
     let mut earliest_later = i64::MIN;
@@ -79,7 +98,7 @@ fn beginning(place: &Place<'_>, window: Window, first: i64, next: i64) -> Result
     while block > oldest && block * window.block_offsets > first {
         let (begin, end) = ((block - 1) * window.block_offsets, block * window.block_offsets);
         let (mut earliest, mut latest) = (i64::MAX, i64::MIN);
-        place.read(begin.max(first), end, |stretch| {
+        place.read(begin.max(first), end, goes_on, |stretch| {
             for timestamp_ms in &stretch.records.timestamps_ms()[stretch.rows.clone()] {
                 earliest = earliest.min(*timestamp_ms);
                 latest = latest.max(*timestamp_ms);

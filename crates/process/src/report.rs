@@ -58,13 +58,13 @@ pub struct PartitionReport {
     pub topic: String,
     /// Its partition.
     pub partition: u32,
-    /// Where this run began.
+    /// Where this run began, when the partition was given to it first.
     pub from: i64,
     /// Where the cleaned topics stand; `None` when they are not written.
     pub topics_next: Option<i64>,
     /// Where bronze stands; `None` when it is not written.
     pub bronze_next: Option<i64>,
-    /// The end of the partition when the run began.
+    /// The end of the partition at that time.
     pub end: i64,
     /// Keys that the deduplication holds in memory.
     pub remembered: u64,
@@ -101,7 +101,7 @@ pub struct Progress {
     /// What every sink has committed so far in this run.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Each partition that is worked on.
+    /// Each partition that this processor was given, also if another one has it now.
     pub partitions: Vec<PartitionReport>,
     /// Windows rebuilt so far.
     pub rebuilt: Vec<Rebuilt>,
@@ -109,6 +109,9 @@ pub struct Progress {
     pub topics_commits: u64,
     /// Commits to bronze in this run.
     pub bronze_commits: u64,
+    /// How often other processors have taken over what this one was at work on, without its doing: it had been stopped or cut off
+    /// for too long. It gave its open commits up and joined the group anew.
+    pub taken_over: u64,
     /// Since the run began.
     pub elapsed_s: f64,
 }

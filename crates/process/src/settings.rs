@@ -26,6 +26,16 @@ pub enum ReadFrom {
     Cleaned,
 }
 
+/// When a commit is closed, and how much waits for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) interval: Duration,
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+    /// Batches.
+    pub(crate) queue: usize,
+}
+
 /// Settings of a processor.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -33,8 +43,6 @@ pub struct Settings {
     pub from: ReadFrom,
     /// Partitions of a topic that has to be made.
     pub partitions: u32,
-    /// The partitions to work on; `None`: all. Several processors can share a topic by partition.
-    pub only: Option<Vec<u32>>,
     /// How much later a copy may be and still be a duplicate, by record timestamps; whole milliseconds.
     pub dedupe_window: Duration,
     /// The memory bound of the window, all partitions of the topic together: records remembered. About 60 bytes each.
@@ -46,17 +54,17 @@ pub struct Settings {
     /// The same for the cleaned topics, where it is shorter: whoever reads them waits for that, and such a commit costs far
     /// less than one of bronze, which leaves files behind.
     pub topics_interval: Duration,
-    /// Records after which a commit is closed before its time.
+    /// Records after which a commit is closed before its time, all partitions together.
     pub commit_records: usize,
-    /// Bytes of results in memory after which a commit is closed before its time.
+    /// Bytes of results in memory after which a commit is closed before its time, all partitions together.
     pub commit_bytes: usize,
     /// About how many bytes are fetched, and cleaned as one batch.
     pub fetch_bytes: usize,
-    /// Batches that wait for a sink before reading stops.
+    /// Batches that wait for a sink before reading stops, all partitions together.
     pub queue: usize,
     /// Threads that read and clean; 0: as many as the machine has cores.
     pub workers: usize,
-    /// Consumer group of the cleaned topics' progress.
+    /// Consumer group: its members share the partitions, and its offsets are the cleaned topics' progress.
     pub group: String,
 }
 
@@ -65,7 +73,6 @@ impl Default for Settings {
         Self {
             from: ReadFrom::VideoEvents,
             partitions: 4,
-            only: None,
             dedupe_window: Duration::from_secs(600),
             dedupe_max_entries: 8_000_000,
             keep_payload: KeepPayload::Rejected,
@@ -88,20 +95,34 @@ impl Settings {
         Window::new(window_ms, self.dedupe_max_entries / partitions.max(1) as usize)
     }
 
+    /// The limits of one commit of a sink: the cleaned topics have one for each of `partitions` partitions.
+    pub(crate) fn limits(&self, sink: SinkKind, partitions: u32) -> Limits {
+        let share = match sink {
+            SinkKind::Topics => partitions.max(1) as usize,
+            SinkKind::Bronze => 1,
+        };
+        Limits {
+            interval: self.interval(sink),
+            records: (self.commit_records / share).max(1),
+            bytes: (self.commit_bytes / share).max(1),
+            queue: (self.queue / share).max(1),
+        }
+    }
+
     /// How long a commit of a sink stays open.
-    pub(crate) fn interval(&self, sink: SinkKind) -> Duration {
+    fn interval(&self, sink: SinkKind) -> Duration {
         match sink {
             SinkKind::Topics => self.commit_interval.min(self.topics_interval),
             SinkKind::Bronze => self.commit_interval,
         }
     }
 
-    /// Threads for this many lanes.
-    pub(crate) fn worker_count(&self, lanes: usize) -> usize {
+    /// Threads that read and clean, for so many partitions.
+    pub(crate) fn worker_count(&self, partitions: usize) -> usize {
         let wanted = match self.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        wanted.clamp(1, lanes.max(1))
+        wanted.clamp(1, partitions.max(1))
     }
 }

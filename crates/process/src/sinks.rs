@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use streamreel_lake::{OffsetRange, Table};
-use streamreel_topic::Producer;
+use streamreel_topic::{Log, Producer};
 use tokio::runtime::Runtime;
 
 use crate::error::{self, Result};
-use crate::lane::{ForTopics, Part};
+use crate::lane::{ForTopics, LaneId, Part};
 use crate::names;
 
 /// Takes the results of stretches, in order within a lane.
@@ -36,17 +36,21 @@ pub(crate) enum SinkKind {
     Bronze,
 }
 
-/// The two cleaned topics; how far they are is the consumer group's offset, stored in the same transaction.
+/// One partition of the two cleaned topics; how far they are is the consumer group's offset, stored in the same transaction.
 pub(crate) struct TopicsSink {
-    pub(crate) producer: Box<dyn Producer>,
-    pub(crate) group: String,
-    /// Partition -> offsets from, next.
-    covered: BTreeMap<u32, (i64, i64)>,
+    producer: Box<dyn Producer>,
+    group: String,
+    partition: u32,
+    /// Offsets from, next.
+    covered: Option<(i64, i64)>,
 }
 
 impl TopicsSink {
-    pub(crate) fn new(producer: Box<dyn Producer>, group: String) -> Self {
-        Self { producer, group, covered: BTreeMap::new() }
+    /// Takes the partition over: whoever wrote for it so far is fenced, and what that one had not committed is given up.
+    pub(crate) fn claim(log: &dyn Log, group: &str, partition: u32) -> Result<Self> {
+        let id = format!("{group}.process.{partition}");
+        let producer = log.producer(&id).map_err(error::log("take over the cleaned topics"))?;
+        Ok(Self { producer, group: group.to_owned(), partition, covered: None })
     }
 }
 
@@ -61,27 +65,26 @@ impl Sink for TopicsSink {
         for (topic, records) in [(names::CLEAN_EVENTS, part.body.clean), (names::DEAD_LETTERS, part.body.dead)] {
             if !records.is_empty() {
                 self.producer
-                    .send(topic, part.partition, records)
+                    .send(topic, self.partition, records)
                     .map_err(error::log("write to the cleaned topics"))?;
             }
         }
-        self.covered
-            .entry(part.partition)
-            .and_modify(|covered| covered.1 = part.next)
-            .or_insert((part.from, part.next));
+        self.covered.get_or_insert((part.from, part.next)).1 = part.next;
         Ok(())
     }
 
     fn commit(&mut self) -> Result<()> {
         let commit = error::log("commit to the cleaned topics");
-        for (partition, (from, next)) in std::mem::take(&mut self.covered) {
-            self.producer.send_offsets(&self.group, names::VIDEO_EVENTS, partition, from, next).map_err(&commit)?;
+        if let Some((from, next)) = self.covered.take() {
+            self.producer
+                .send_offsets(&self.group, names::VIDEO_EVENTS, self.partition, from, next)
+                .map_err(&commit)?;
         }
         self.producer.commit().map_err(&commit)
     }
 
     fn abort(&mut self) {
-        self.covered.clear();
+        self.covered = None;
         // What was not committed is never stored, whatever abort answers.
         let _ = self.producer.abort();
     }
@@ -89,18 +92,16 @@ impl Sink for TopicsSink {
 
 /// `bronze.events`; how far it is stands in the table's own transactions.
 pub(crate) struct BronzeSink {
-    pub(crate) table: Table,
-    /// Identity of each lane's log, and its topic.
-    pub(crate) lanes: Vec<(String, String)>,
+    table: Table,
     /// `None` only while dropping.
     runtime: Option<Runtime>,
     rows: Vec<RecordBatch>,
-    covered: BTreeMap<usize, OffsetRange>,
+    covered: BTreeMap<LaneId, OffsetRange>,
 }
 
 impl BronzeSink {
-    pub(crate) fn new(table: Table, lanes: Vec<(String, String)>) -> Result<Self> {
-        Ok(Self { table, lanes, runtime: Some(runtime()?), rows: Vec::new(), covered: BTreeMap::new() })
+    pub(crate) fn new(table: Table) -> Result<Self> {
+        Ok(Self { table, runtime: Some(runtime()?), rows: Vec::new(), covered: BTreeMap::new() })
     }
 }
 
@@ -118,11 +119,11 @@ impl Sink for BronzeSink {
     }
 
     fn add(&mut self, part: Part<RecordBatch>) -> Result<()> {
-        let (log, topic) = &self.lanes[part.lane];
+        let source = &part.source;
         let covered = self.covered.entry(part.lane).or_insert_with(|| OffsetRange {
-            log: log.clone(),
-            topic: topic.clone(),
-            partition: part.partition as i32,
+            log: source.log.clone(),
+            topic: source.topic.clone(),
+            partition: source.partition.cast_signed(),
             from: part.from,
             next: part.next,
             records: 0,

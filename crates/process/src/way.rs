@@ -26,6 +26,14 @@ impl ReadFrom {
         }
     }
 
+    /// The group of those who read them. Landing has one of its own: its members have other partitions to share.
+    pub(crate) fn group(self, group: &str) -> String {
+        match self {
+            ReadFrom::VideoEvents => group.to_owned(),
+            ReadFrom::Cleaned => format!("{group}-landing"),
+        }
+    }
+
     fn describe(self) -> &'static str {
         match self {
             ReadFrom::VideoEvents => "video-events",
@@ -41,8 +49,9 @@ impl ReadFrom {
     }
 }
 
-/// How far the lake has a topic: partition -> next offset. Offsets of another log are an error.
+/// How far the lake has a topic now: partition -> next offset. Offsets of another log are an error.
 pub(crate) async fn landed(table: &mut Table, log: &str, topic: &str) -> Result<BTreeMap<u32, i64>> {
+    table.refresh().await.map_err(error::lake("ask bronze for its offsets"))?;
     let offsets = table.offsets(topic).await.map_err(error::lake("ask bronze for its offsets"))?;
     let mut landed = BTreeMap::new();
     for ((has, partition), next) in offsets {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use streamreel_process::{Error, KeepPayload, Processor, Settings, Until, names};
-use streamreel_topic::Log;
+use streamreel_topic::{EmbeddedLog, Log};
 use support::*;
 
 #[test]
@@ -177,32 +177,85 @@ fn records_that_retention_took_unprocessed_are_an_error() {
     assert!(matches!(error, Error::RetentionAhead { .. }), "{error}");
 }
 
+/// Runs processors of one group at a time, each from when its turn comes until all is done. What each has received.
+fn run_together(log: &Arc<EmbeddedLog>, settings: &[Settings]) -> Vec<u64> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = settings
+            .iter()
+            .map(|settings| {
+                std::thread::sleep(Duration::from_millis(30));
+                scope.spawn(|| {
+                    run_to_end(&mut Processor::open(log.clone(), None, settings.clone()).unwrap()).counts.received
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
 #[test]
-fn an_older_processor_is_fenced() {
+fn processors_share_a_topic_and_hand_partitions_over() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_in(dir.path());
-    feed(&*log, &dirty(3_000, 5));
-    let mut older = Processor::open(log.clone(), None, settings()).unwrap();
-    let mut newer = Processor::open(log.clone(), None, settings()).unwrap();
-    let error = older.run(Until::End, &NEVER, &|_| {}).unwrap_err();
-    assert!(matches!(error, Error::Fenced { .. }), "{error}");
-    run_to_end(&mut newer);
+    feed(&*log, &dirty(60_000, 6));
+    // So small that the first is still at work when the others come.
+    let small = Settings { commit_records: 300, fetch_bytes: 5_000, ..settings() };
+    let received = run_together(&log, &[small.clone(), small.clone(), small]);
+    assert_eq!(received.iter().sum::<u64>(), 60_000);
+    assert!(received.iter().filter(|received| **received > 0).count() > 1, "one did it all: {received:?}");
+    assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
+}
+
+/// Somebody who is no member takes a partition over: this one joins its group anew and goes on.
+#[test]
+fn a_processor_that_was_fenced_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    feed(&*log, &dirty(1_000, 5));
+    let (cancel, taken_over) = (AtomicBool::new(false), AtomicU64::new(0));
+    let summary = std::thread::scope(|scope| {
+        let following = scope.spawn(|| {
+            let progress = |p: &streamreel_process::Progress| taken_over.store(p.taken_over, Ordering::SeqCst);
+            let mut processor = Processor::open(log.clone(), None, settings()).unwrap();
+            processor.run(Until::Cancelled, &cancel, &progress).unwrap()
+        });
+        until(|| (0..PARTITIONS).all(|p| log.committed(names::GROUP, names::VIDEO_EVENTS, p).unwrap().is_some()));
+        let _other = log.producer(&format!("{}.process.1", names::GROUP)).unwrap();
+        feed(&*log, &dirty(1_000, 6));
+        until(|| taken_over.load(Ordering::SeqCst) == 1);
+        feed(&*log, &dirty(1_000, 7));
+        until(|| fates_in_topics(&*log).len() == 3_000);
+        cancel.store(true, Ordering::SeqCst);
+        following.join().unwrap()
+    });
+    assert_eq!((summary.counts.received, summary.taken_over), (3_000, 1));
     assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
 }
 
 #[test]
-fn processors_share_a_topic_by_partition() {
+fn a_run_to_the_end_waits_for_what_others_do() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_in(dir.path());
-    feed(&*log, &dirty(6_000, 6));
-    let of = |only: &[u32]| Settings { only: Some(only.to_vec()), ..settings() };
-    let mut one = Processor::open(log.clone(), None, of(&[0, 2])).unwrap();
-    let mut other = Processor::open(log.clone(), None, of(&[1])).unwrap();
-    let received = run_to_end(&mut one).counts.received + run_to_end(&mut other).counts.received;
-    assert_eq!(received, 6_000);
+    feed(&*log, &dirty(100, 6));
+    // Has a part of the partitions and does nothing about it.
+    let idle = log.join(names::GROUP, &[names::VIDEO_EVENTS]).unwrap();
+    until(|| idle.changes().unwrap().len() == PARTITIONS as usize);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap()));
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!running.is_finished(), "it ended although a partition was not processed");
+        drop(idle);
+        assert_eq!(running.join().unwrap().counts.received, 100);
+    });
     assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
-    let error = Processor::open(log.clone(), None, of(&[3])).err().unwrap();
-    assert!(matches!(error, Error::NoPartition { partition: 3, .. }), "{error}");
+}
+
+fn until(mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Following takes what comes, and a cancelled run finishes its open commit.
@@ -229,9 +282,23 @@ fn follows_until_cancelled() {
         following.join().unwrap()
     });
     assert_eq!(summary.counts.received, 1_500);
-    // The window was kept: going on reads nothing again.
+    // There is nothing to do, so nothing is read again.
     let again = run_to_end(&mut processor);
     assert_eq!((again.counts.received, again.rebuilt.len()), (0, 0));
     assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
-    let _: Arc<dyn Log> = log;
+}
+
+/// Draining takes what there is when it is cancelled, and ends.
+#[test]
+fn drains_before_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    feed(&*log, &dirty(20_000, 9));
+    let cancel = AtomicBool::new(false);
+    let small = Settings { commit_records: 300, fetch_bytes: 5_000, ..settings() };
+    let mut processor = Processor::open(log.clone(), None, small).unwrap();
+    let progress = |_: &streamreel_process::Progress| cancel.store(true, Ordering::SeqCst);
+    let summary = processor.run(Until::Drained, &cancel, &progress).unwrap();
+    assert_eq!(summary.counts.received, 20_000);
+    assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use streamreel_serve::collector::{MAX_BODY_BYTES, MAX_EVENTS};
-use streamreel_topic::{EmbeddedLog, Error, Fetched, Log, Producer, Records, Result, TopicInfo};
+use streamreel_topic::{EmbeddedLog, Error, Fetched, Log, Membership, Producer, Records, Result, TopicInfo};
 use support::*;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -317,6 +317,10 @@ impl Log for Failing {
 
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {
         self.log.committed(group, topic, partition)
+    }
+
+    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>> {
+        self.log.join(group, topics)
     }
 
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {

@@ -9,11 +9,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::{Home, assert_same, repository, setting, text};
+use common::broker::{Broker, free_port};
+use common::{Home, assert_same, setting};
 
 /// Events of a round.
 const EVENTS: &str = "20000";
@@ -49,54 +50,37 @@ enum Hurt {
     TornWrite,
     /// SIGSTOP for a while, and on.
     Pause,
-    /// SIGSTOP; another processor takes over; the one that was stopped goes on and must notice.
+    /// SIGSTOP for longer than its session in the group; another processor takes over; the one that was stopped goes on, and must
+    /// store nothing of what it had open.
     Zombie,
     /// SIGKILL of the broker, and a new start.
     KillBroker,
+    /// The connections between the platform and the broker are cut, and nothing comes through for a while.
+    CutBroker,
+    /// SIGKILL of the second processor, and a new start.
+    KillSecond,
+    /// SIGSTOP of the second processor for longer than its session, and on.
+    StopSecond,
+    /// The disk of the home is full, and has room again.
+    DiskFull,
 }
 
-const ON_FILES: &[Hurt] = &[Hurt::Kill, Hurt::Kill, Hurt::TornWrite, Hurt::Pause];
-const ON_KAFKA: &[Hurt] = &[Hurt::Kill, Hurt::Kill, Hurt::Pause, Hurt::Zombie, Hurt::KillBroker];
-
-/// A broker of its own for a round.
-struct Broker {
-    folder: tempfile::TempDir,
-    port: String,
-}
-
-impl Broker {
-    fn start() -> Self {
-        let broker = Self { folder: tempfile::tempdir().expect("a temporary folder"), port: free_port().to_string() };
-        broker.script(&["start", &broker.data(), &broker.port]);
-        broker
-    }
-
-    fn data(&self) -> String {
-        self.folder.path().join("kafka").to_string_lossy().into_owned()
-    }
-
-    fn script(&self, args: &[&str]) {
-        let ran = Command::new(repository("kafka/broker.sh")).args(args).stdout(Stdio::null()).output();
-        let ran = ran.expect("the script runs");
-        assert!(ran.status.success(), "broker.sh {args:?}: {}", text(&ran.stderr));
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.script(&["kill", &self.data()]);
-    }
-}
-
-/// A port with a free one after it (a broker's controller takes that), below those that the system gives to clients, so that it is
-/// still free when a program is started again.
-fn free_port() -> u16 {
-    static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let first = 20_000 + (std::process::id() % 5_000) as u16 * 2;
-    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let mut ports = std::iter::repeat_with(|| first + TAKEN.fetch_add(2, Ordering::Relaxed)).take(500);
-    ports.find(|port| is_free(*port) && is_free(port + 1)).expect("two free ports")
-}
+const ON_FILES: &[Hurt] = &[Hurt::Kill, Hurt::Kill, Hurt::TornWrite, Hurt::Pause, Hurt::DiskFull];
+const ON_KAFKA: &[Hurt] = &[
+    Hurt::Kill,
+    Hurt::Kill,
+    Hurt::Pause,
+    Hurt::Zombie,
+    Hurt::KillBroker,
+    Hurt::CutBroker,
+    Hurt::KillSecond,
+    Hurt::StopSecond,
+];
+const KEEP_ALL: &str = "bronze.keep_payload=all";
+/// How long the group waits for a member that is silent.
+const SESSION: Duration = Duration::from_secs(3);
+/// Bytes of the disk that a home on the embedded log has for itself.
+const DISK: &str = "size=512m";
 
 /// A home with its platform, `up`.
 struct Platform {
@@ -104,38 +88,71 @@ struct Platform {
     broker: Option<Broker>,
     http: String,
     up: Child,
+    /// A second processor, on a Kafka.
+    second: Option<Child>,
+    /// The home has a disk of its own.
+    has_disk: bool,
 }
 
 impl Platform {
     /// With the metadata of another home.
     fn start(broker: Option<Broker>, metadata: &Path) -> Self {
         let (home, http) = (Home::new(), format!("127.0.0.1:{}", free_port()));
+        let has_disk = broker.is_none() && mount(&home);
         fs::create_dir_all(home.path().join("metadata")).expect("made");
         for file in fs::read_dir(metadata).expect("metadata") {
             let file = file.expect("a file").path();
             fs::copy(&file, home.path().join("metadata").join(file.file_name().expect("a name"))).expect("copied");
         }
         let up = Self::up(&home, broker.as_ref(), &http);
-        let platform = Self { home, broker, http, up };
+        let mut platform = Self { home, broker, http, up, second: None, has_disk };
         platform.wait_until_ready();
+        platform.start_second();
         platform
     }
 
     fn up(home: &Home, broker: Option<&Broker>, http: &str) -> Child {
         let sets = [
-            "bronze.keep_payload=all",
+            KEEP_ALL,
             "process.commit_interval=100ms",
             "process.topics_interval=50ms",
             "build.every=2s",
             "upkeep.every=3s",
             "sql.enabled=false",
         ];
-        let mut args = log_of(broker);
+        // Through the proxy, which can be cut.
+        let mut args = broker.map_or_else(Vec::new, |broker| vec!["--log".to_owned(), broker.proxied_url()]);
         args.extend(["up".to_owned(), "--http".to_owned(), http.to_owned()]);
         args.extend(sets.iter().flat_map(|set| ["--set".to_owned(), (*set).to_owned()]));
+        args.extend(["--set".to_owned(), format!("kafka.session.timeout.ms={}", SESSION.as_millis())]);
         let said = OpenOptions::new().create(true).append(true).open(home.file("up.log")).expect("a log file");
         let mut command = home.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
         command.stdout(Stdio::null()).stderr(said).spawn().expect("the program starts")
+    }
+
+    /// On a Kafka a second processor shares the work.
+    fn start_second(&mut self) {
+        let Some(broker) = &self.broker else { return };
+        let session = format!("kafka.session.timeout.ms={}", SESSION.as_millis());
+        let args = [
+            "--log",
+            &broker.url(),
+            "--set",
+            KEEP_ALL,
+            "--set",
+            &session,
+            "process",
+            "--follow",
+            "--commit-interval",
+            "100ms",
+        ];
+        let said = OpenOptions::new().create(true).append(true).open(self.home.file("second.log")).expect("a log file");
+        let mut command = self.home.command(&args);
+        self.second = Some(command.stdout(Stdio::null()).stderr(said).spawn().expect("the program starts"));
+    }
+
+    fn second(&mut self) -> &mut Child {
+        self.second.as_mut().expect("a second processor")
     }
 
     /// A command on the same log and lake.
@@ -143,6 +160,11 @@ impl Platform {
         let mut all = log_of(self.broker.as_ref());
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
         self.home.ok(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Processes what there is, as `up` does: rows are looked for by what was sent.
+    fn process(&self) {
+        self.ok(&["process", "--set", KEEP_ALL]);
     }
 
     fn wait_until_ready(&self) {
@@ -168,8 +190,34 @@ impl Platform {
     }
 
     fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.up.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
+        send_signal(&self.up, signal);
+    }
+
+    /// Starts it again if it could not go on.
+    fn revive(&mut self) {
+        if self.up.try_wait().expect("waited").is_some() {
+            self.start_again();
+        }
+    }
+
+    /// Ends both; they must end well.
+    fn end(&mut self) {
+        self.signal("-INT");
+        if let Some(second) = &self.second {
+            send_signal(second, "-INT");
+        }
+        let began = Instant::now();
+        let said = self.said();
+        for child in [Some(&mut self.up), self.second.as_mut()].into_iter().flatten() {
+            while child.try_wait().expect("waited").is_none() {
+                assert!(began.elapsed() < PATIENCE, "it does not stop\n{said}");
+                sleep(Duration::from_millis(50));
+            }
+        }
+        if let Some(second) = &mut self.second {
+            let said = fs::read_to_string(self.home.file("second.log")).unwrap_or_default();
+            assert!(second.wait().expect("waited").success(), "the second processor has failed\n{said}");
+        }
     }
 
     fn hurt(&mut self, hurt: Hurt, dice: &mut Dice) {
@@ -194,25 +242,45 @@ impl Platform {
             }
             Hurt::Zombie => {
                 self.signal("-STOP");
-                // Into a place of its own: the lake's lease is still held by the one that is stopped.
-                let other = Home::new();
-                let log = log_of(self.broker.as_ref());
-                let log: Vec<&str> = log.iter().map(String::as_str).chain(["process"]).collect();
-                other.ok(&log);
+                // Takes over what the one that is stopped has, once its session is over.
+                self.process();
                 self.signal("-CONT");
-                let began = Instant::now();
-                while self.up.try_wait().expect("waited").is_none() {
-                    assert!(began.elapsed() < PATIENCE, "a processor that was replaced goes on\n{}", self.said());
-                    sleep(Duration::from_millis(50));
-                }
-                assert!(self.said().contains("another processor has taken over"), "{}", self.said());
-                self.start_again();
+                self.wait_until_ready();
+            }
+            Hurt::CutBroker => {
+                let proxy = self.broker.as_ref().expect("a broker").proxy();
+                proxy.cut();
+                sleep(Duration::from_millis(300 + dice.below(6000)));
+                proxy.mend();
+            }
+            Hurt::KillSecond => {
+                self.second().kill().expect("killed");
+                self.second().wait().expect("waited");
+                sleep(Duration::from_millis(dice.below(2000)));
+                self.start_second();
+            }
+            Hurt::StopSecond => {
+                send_signal(self.second(), "-STOP");
+                sleep(SESSION + Duration::from_millis(1000 + dice.below(2000)));
+                send_signal(self.second(), "-CONT");
+            }
+            Hurt::DiskFull => {
+                let filler = self.home.path().join("filler");
+                let mut file = fs::File::create(&filler).expect("a file");
+                // Until nothing more goes in.
+                while file.write_all(&[7; 64 << 10]).is_ok() {}
+                sleep(Duration::from_millis(500 + dice.below(2500)));
+                drop(file);
+                fs::remove_file(filler).expect("removed");
+                // A processor that could not write ends the program, like any failure that it can't mend.
+                sleep(Duration::from_secs(2));
+                self.revive();
             }
             Hurt::KillBroker => {
                 let broker = self.broker.as_ref().expect("a broker");
-                broker.script(&["kill", &broker.data()]);
+                broker.kill();
                 sleep(Duration::from_millis(dice.below(1500)));
-                broker.script(&["start", &broker.data(), &broker.port]);
+                broker.start_again();
             }
         }
     }
@@ -220,13 +288,31 @@ impl Platform {
 
 impl Drop for Platform {
     fn drop(&mut self) {
-        let _ = self.up.kill();
-        let _ = self.up.wait();
+        for child in [Some(&mut self.up), self.second.as_mut()].into_iter().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if self.has_disk {
+            let _ = Command::new("umount").arg("--lazy").arg(self.home.path()).status();
+        }
     }
 }
 
+fn send_signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Gives the home a small disk of its own, where this user may: only root may mount one.
+fn mount(home: &Home) -> bool {
+    fs::create_dir_all(home.path()).expect("made");
+    let mut command = Command::new("mount");
+    command.args(["-t", "tmpfs", "-o", DISK, "streamreel-crash"]).arg(home.path());
+    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
 fn log_of(broker: Option<&Broker>) -> Vec<String> {
-    broker.map_or_else(Vec::new, |broker| vec!["--log".to_owned(), format!("kafka://127.0.0.1:{}", broker.port)])
+    broker.map_or_else(Vec::new, |broker| vec!["--log".to_owned(), broker.url()])
 }
 
 /// A request on a connection of its own: the status of the answer.
@@ -315,20 +401,19 @@ fn round(seed: u64, on_kafka: bool) -> Vec<Hurt> {
                 break;
             }
             let kinds = if on_kafka { ON_KAFKA } else { ON_FILES };
-            let hurt = kinds[dice.below(kinds.len() as u64) as usize];
+            let mut hurt = kinds[dice.below(kinds.len() as u64) as usize];
+            if hurt == Hurt::DiskFull && !platform.has_disk {
+                println!("    no disk can be mounted here, so none is filled");
+                hurt = Hurt::Kill;
+            }
             hurts.push(hurt);
             platform.hurt(hurt, &mut dice);
         }
         sender.join().expect("all is sent")
     });
     assert!(!hurts.is_empty(), "nothing was hurt while events came");
-    platform.signal("-INT");
-    let began = Instant::now();
-    while platform.up.try_wait().expect("waited").is_none() {
-        assert!(began.elapsed() < PATIENCE, "it does not stop\n{}", platform.said());
-        sleep(Duration::from_millis(50));
-    }
-    platform.ok(&["process"]);
+    platform.end();
+    platform.process();
     platform.ok(&["build"]);
     check(&platform, &sent);
     assert_same(&undisturbed.gold(), &platform.home.gold(), "gold after the round");

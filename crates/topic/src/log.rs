@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Records, Result};
+use crate::{Error, Membership, Records, Result};
 
 /// A set of topics. Cheap to share: every method takes `&self`, and reads do not wait for writers.
 pub trait Log: Send + Sync {
@@ -34,6 +34,12 @@ pub trait Log: Send + Sync {
 
     /// The offset at which a consumer group goes on; `None` when it has not stored one.
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>>;
+
+    /// Joins a consumer group, whose members share the partitions of these topics. All members of a group name the same ones.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`](crate::Error::UnknownTopic), and those of the store.
+    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>>;
 
     /// A producer with this transactional id. An older producer with the same id is fenced: nothing that it has not
     /// committed by now will ever be stored.

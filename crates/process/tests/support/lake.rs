@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use streamreel_lake::{Lake, Reading};
-use streamreel_topic::{EmbeddedLog, Fetched, Log, Producer, Records, Result, TopicInfo};
+use streamreel_topic::{EmbeddedLog, Fetched, Log, Membership, Producer, Records, Result, TopicInfo};
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(future)
@@ -95,6 +95,9 @@ impl Log for Troubled {
     }
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {
         self.log.committed(group, topic, partition)
+    }
+    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>> {
+        self.log.join(group, topics)
     }
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
         Ok(Box::new(TroubledProducer {

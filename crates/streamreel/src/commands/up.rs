@@ -1,12 +1,15 @@
 //! `up`: processor, builds, upkeep and what people look at together, until Ctrl-C.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use streamreel_lake::Lake;
-use streamreel_process::{Processor, ReadFrom, Summary, Until};
+use streamreel_lake::{Error as LakeError, Lake, Lease};
+use streamreel_process::{Processor, ReadFrom, Until};
 use streamreel_simulate::{Catalogue, Pace, Settings, Simulator};
+use tokio::runtime::Runtime;
 
 use crate::cli::{Build, Up};
 use crate::clock;
@@ -23,6 +26,8 @@ use crate::{logging, titles, upkeep};
 const DIRT: f64 = 0.05;
 /// How long after the start the first build comes, so that it has something to build.
 const FIRST_BUILD_AFTER: Duration = Duration::from_secs(10);
+/// How often an instance looks whether the one that builds has gone.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs the platform. What fails for good ends all of it; a failed build is said, and tried again at its next time.
 pub fn run(home: &Home, args: &Up) -> Outcome {
@@ -37,6 +42,7 @@ pub fn run(home: &Home, args: &Up) -> Outcome {
     let surfaces = Surfaces::open(home, Some(log), home.settings.collector.enabled)?;
     let urls = surfaces.urls().text();
     home.printer.remark(format!("running in {}; Ctrl-C stops\n{}", home.folder.display(), urls.trim_end()));
+    let drain = AtomicBool::new(false);
     let (processed, others) = thread::scope(|scope| {
         let serving = scope.spawn(|| {
             surfaces.run(&stop);
@@ -46,18 +52,25 @@ pub fn run(home: &Home, args: &Up) -> Outcome {
         let tidying = scope.spawn(|| or_stop(&stop, upkeeps(home, &lake, &stop)));
         let feeding =
             scope.spawn(|| or_stop(&stop, args.simulate.map_or(Ok(()), |rate| feed(home, rate, args.seed, &stop))));
-        let processed = or_stop(&stop, processor.run(Until::Cancelled, stop.flag(), &|_| ()).map_err(Failure::from));
-        // Whatever the feed still had is processed too, before the end.
-        let others = [serving, builds, tidying, feeding].map(|thread| thread.join());
-        (processed, others)
+        let others = scope.spawn(|| {
+            let others = [serving, builds, tidying, feeding].map(|thread| thread.join());
+            // Whatever the feed still had is processed too, before the end.
+            drain.store(true, Ordering::Relaxed);
+            others
+        });
+        let taken_over = Cell::new(0);
+        let processed = processor.run(Until::Drained, &drain, &|report| {
+            if report.taken_over > taken_over.replace(report.taken_over) {
+                home.printer.remark("other processors have taken over from this one; it joins their group anew");
+            }
+        });
+        (or_stop(&stop, processed.map_err(Failure::from)), others.join())
     });
-    for other in others {
-        other.map_err(|_| Failure::Failed(anyhow::anyhow!("a part of the program failed; see above")))??;
+    let failed = |_| Failure::Failed(anyhow::anyhow!("a part of the program failed; see above"));
+    for other in others.map_err(failed)? {
+        other.map_err(failed)??;
     }
-    let mut summary: Summary = processed?;
-    let rest = processor.run(Until::End, &std::sync::atomic::AtomicBool::new(false), &|_| ())?;
-    summary.counts.add(&rest.counts);
-    home.printer.result(&summary, process::text)
+    home.printer.result(&processed?, process::text)
 }
 
 /// The end of one part is the end of all.
@@ -68,9 +81,23 @@ fn or_stop<T>(stop: &Stop, outcome: Outcome<T>) -> Outcome<T> {
     outcome
 }
 
+/// However many instances there are, one does what is done at its times: the one that has this lease. Waits for it; `None`: it is
+/// time to stop.
+fn lead(runtime: &Runtime, lake: &Lake, what: &str, stop: &Stop) -> Outcome<Option<Lease>> {
+    loop {
+        match runtime.block_on(lake.lease(what)) {
+            Ok(lease) => return Ok(Some(lease)),
+            Err(LakeError::LeaseHeld { .. }) if stop.sleep(ASK_AGAIN) => {}
+            Err(LakeError::LeaseHeld { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Builds at their times.
 fn builds(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
     let runtime = runtime()?;
+    let Some(_lease) = lead(&runtime, lake, "scheduled-builds", stop)? else { return Ok(()) };
     let every = home.settings.build.every;
     let mut wait = FIRST_BUILD_AFTER.min(every);
     while stop.sleep(wait) {
@@ -88,6 +115,7 @@ fn builds(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
 /// Upkeep at its times.
 fn upkeeps(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
     let runtime = runtime()?;
+    let Some(_lease) = lead(&runtime, lake, "scheduled-upkeep", stop)? else { return Ok(()) };
     let log = home.log()?;
     while stop.sleep(home.settings.upkeep.every) {
         match runtime.block_on(upkeep::once(home, lake, &*log)) {

@@ -4,6 +4,7 @@
 //! through connections of their own, which never wait for it (see `read`). A frame of records is a row.
 
 mod commit;
+mod member;
 mod producer;
 mod read;
 mod retention;
@@ -18,8 +19,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use crate::{Error, Fetched, Log, PartitionInfo, Producer, Removed, Result, Retention, TopicInfo};
+use crate::{
+    Error, Fetched, Log, Membership, PartitionInfo, Producer, Removed, Result, Retention, TopicInfo, TopicPartition,
+};
 use commit::Writer;
+use member::EmbeddedMember;
 use producer::EmbeddedProducer;
 use read::Readers;
 use store::{Place, Role};
@@ -141,6 +145,15 @@ impl Log for EmbeddedLog {
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {
         let id = self.shared.topic(topic)?.partition_id(partition)?;
         self.shared.readers.with(|reader| commit::stored_offset(&reader.connection, group, id))
+    }
+
+    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>> {
+        let mut partitions = Vec::new();
+        for name in topics {
+            let count = self.shared.topic(name)?.partition_ids.len() as u32;
+            partitions.extend((0..count).map(|partition| TopicPartition::new(name, partition)));
+        }
+        Ok(Box::new(EmbeddedMember::join(&self.shared.place, group, partitions)?))
     }
 
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {

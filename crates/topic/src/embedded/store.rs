@@ -12,6 +12,8 @@ use crate::{Error, Result};
 const FILE: &str = "topics.sqlite";
 /// Held while a log is created, so that two processes do not both do it.
 const LOCK: &str = "topics.lock";
+/// Folder of the locks by which consumer groups share partitions.
+pub(super) const GROUPS: &str = "groups";
 /// "SReL": marks the file as ours (SQLite's `application_id`).
 const APPLICATION_ID: i64 = 0x5352_654c;
 /// The layout of the tables below (SQLite's `user_version`).
@@ -297,7 +299,7 @@ fn check_empty(folder: &Path) -> Result<()> {
         let name = entry.map_err(|source| file_error("read the folder", folder, source))?.file_name();
         let name = name.to_string_lossy();
         // Another process may be making the log just now.
-        if name != LOCK && !name.starts_with(FILE) {
+        if name != LOCK && name != GROUPS && !name.starts_with(FILE) {
             let found = format!("the folder has other files, such as {name}");
             return Err(Error::NotALog { path: folder.to_owned(), found });
         }
@@ -324,6 +326,6 @@ fn immutable_uri(file: &Path) -> String {
     uri + "?immutable=1"
 }
 
-fn file_error(operation: &'static str, path: &Path, source: std::io::Error) -> Error {
+pub(super) fn file_error(operation: &'static str, path: &Path, source: std::io::Error) -> Error {
     Error::File { operation, path: path.to_owned(), source }
 }

@@ -1,11 +1,13 @@
 //! [`KafkaLog`]: the topics of an Apache Kafka, through librdkafka.
 //!
-//! Readers see committed records only, and ends are those of what is committed. Producers are transactional; what
-//! guards a partition against a second processor is the transactional id, which brokers give to one producer at a time.
+//! Readers see committed records only, and ends are those of what is committed. Producers are transactional. A consumer group says who
+//! works on which partition; what guards a partition against somebody who has lost it is the transactional id, which
+//! brokers give to one producer at a time.
 
 mod admin;
 mod ask;
 mod context;
+mod member;
 mod place;
 mod producer;
 mod queue;
@@ -22,10 +24,12 @@ use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
 use crate::{
-    Counted, Error, Fetched, Log, Offsets, PartitionInfo, Producer, Records, Removed, Result, Retention, TopicInfo,
+    Counted, Error, Fetched, Log, Membership, Offsets, PartitionInfo, Producer, Records, Removed, Result, Retention,
+    TopicInfo,
 };
 use admin::Admin;
 use ask::{Asker, Isolation, Partition};
+use member::KafkaMember;
 pub use place::KafkaSettings;
 use place::Place;
 use producer::KafkaProducer;
@@ -182,6 +186,13 @@ impl Log for KafkaLog {
         topic.check(partition)?;
         let stored = self.shared.committed(group, Isolation::Open, &[(&topic.name, partition)])?;
         Ok(stored.first().copied().flatten())
+    }
+
+    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>> {
+        for topic in topics {
+            self.shared.topic(topic)?;
+        }
+        Ok(Box::new(KafkaMember::join(Arc::clone(&self.shared), group, topics)?))
     }
 
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {

@@ -12,10 +12,13 @@ use crate::{Error, Result};
 
 const SCHEME: &str = "kafka://";
 /// What is decided here: another value would break what the log promises.
-const OURS: [&str; 10] = [
+const OURS: [&str; 13] = [
     "bootstrap.servers",
     "transactional.id",
     "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "partition.assignment.strategy",
     "isolation.level",
     "enable.idempotence",
     "enable.auto.commit",

@@ -1,0 +1,141 @@
+//! Where the sinks stand in a partition: work goes on at the lowest, and a run to the end is over when all have reached it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use streamreel_lake::Table;
+use streamreel_topic::{Log, TopicPartition};
+
+use crate::cleaning::Origin;
+use crate::error::{self, Error, Result};
+use crate::sinks::runtime;
+use crate::way;
+
+/// Asks the sinks.
+pub(crate) struct Positions<'a> {
+    pub(crate) log: &'a dyn Log,
+    /// The group whose offsets say where the cleaned topics are; `None` when they are not written.
+    pub(crate) group: Option<&'a str>,
+    /// `None` when bronze is not written.
+    pub(crate) bronze: Option<&'a Mutex<Table>>,
+}
+
+/// Where the sinks stand in a partition.
+#[derive(Debug, Clone)]
+pub(crate) struct Stands {
+    /// What the log has.
+    pub(crate) range: Range<i64>,
+    pub(crate) topics: Option<i64>,
+    pub(crate) bronze: Option<i64>,
+}
+
+impl Stands {
+    pub(crate) fn lowest(&self) -> i64 {
+        [self.topics, self.bronze].into_iter().flatten().min().unwrap_or(self.range.start)
+    }
+}
+
+impl Positions<'_> {
+    /// # Errors
+    /// [`Error::LogBehind`] and [`Error::RetentionAhead`] when a sink stands where the log has nothing.
+    pub(crate) fn of(&self, origin: &Origin) -> Result<Stands> {
+        let (topic, partition) = (&*origin.topic, origin.partition);
+        // The sinks first: they can't be further than an end that is asked for later.
+        let topics = match self.group {
+            None => None,
+            Some(group) => {
+                Some(self.log.committed(group, topic, partition).map_err(error::log("ask for the group's offset"))?)
+            }
+        };
+        let bronze = self.bronze.map(|table| landed(table, origin)).transpose()?;
+        let range = self.log.range(topic, partition).map_err(error::log("ask for the range of the topic"))?;
+        let within = |sink: &'static str, stands: Option<i64>| {
+            let (topic, stands) = (topic.to_owned(), stands.unwrap_or(range.start));
+            if stands > range.end {
+                return Err(Error::LogBehind { sink, topic, partition, stands, end: range.end });
+            }
+            if stands < range.start {
+                return Err(Error::RetentionAhead { sink, topic, partition, stands, first: range.start });
+            }
+            Ok(stands)
+        };
+        let topics = topics.map(|stands| within("the cleaned topics", stands)).transpose()?;
+        let bronze = bronze.map(|stands| within("bronze.events", stands)).transpose()?;
+        Ok(Stands { range, topics, bronze })
+    }
+
+    /// Whether the sinks have every record below `end`. Where offsets have gaps they may stand before it all the same.
+    fn have_reached(&self, origin: &Origin, end: i64) -> Result<bool> {
+        let lowest = self.of(origin)?.lowest();
+        if lowest >= end {
+            return Ok(true);
+        }
+        let read = error::log("read the topic");
+        let fetched = self.log.fetch(&origin.topic, origin.partition, lowest, 1).map_err(read)?;
+        let next_record = if fetched.records.is_empty() { fetched.next_offset } else { fetched.offset(0) };
+        Ok(next_record >= end)
+    }
+}
+
+fn landed(table: &Mutex<Table>, origin: &Origin) -> Result<Option<i64>> {
+    // The lake's futures need a thread without a runtime of the caller's.
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            let landed = runtime()?.block_on(way::landed(&mut table, &origin.log, &origin.topic))?;
+            Ok(landed.get(&origin.partition).copied())
+        });
+        asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// What a run to the end has before it: whoever does it, this processor or others of its group.
+pub(crate) struct Goal {
+    ends: BTreeMap<TopicPartition, i64>,
+    left: BTreeSet<TopicPartition>,
+}
+
+impl Goal {
+    /// The ends as they are now.
+    pub(crate) fn of<'o>(log: &dyn Log, origins: impl Iterator<Item = &'o Origin>) -> Result<Self> {
+        let mut ends = BTreeMap::new();
+        for origin in origins {
+            let range = log.range(&origin.topic, origin.partition);
+            let end = range.map_err(error::log("ask for the range of the topic"))?.end;
+            ends.insert(TopicPartition::new(&origin.topic, origin.partition), end);
+        }
+        Ok(Self { left: ends.keys().cloned().collect(), ends })
+    }
+
+    /// Where a partition ends.
+    pub(crate) fn end(&self, partition: &TopicPartition) -> Option<i64> {
+        self.ends.get(partition).copied()
+    }
+
+    /// Whether everything is done.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// A partition is done.
+    pub(crate) fn note(&mut self, partition: &TopicPartition) {
+        self.left.remove(partition);
+    }
+
+    /// Asks where the sinks stand in what is left. True: nothing is left.
+    pub(crate) fn is_reached<'o>(
+        &mut self,
+        positions: &Positions<'_>,
+        origins: impl Iterator<Item = &'o Origin>,
+    ) -> Result<bool> {
+        for origin in origins {
+            let partition = TopicPartition::new(&origin.topic, origin.partition);
+            let Some(end) = self.left.contains(&partition).then(|| self.end(&partition)).flatten() else { continue };
+            if positions.have_reached(origin, end)? {
+                self.left.remove(&partition);
+            }
+        }
+        Ok(self.left.is_empty())
+    }
+}

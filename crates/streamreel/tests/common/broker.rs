@@ -1,0 +1,82 @@
+//! A real Kafka of its own for a test.
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tempfile::TempDir;
+
+use super::proxy::Proxy;
+use super::{repository, text};
+
+/// A broker that ends with the value.
+pub struct Broker {
+    folder: TempDir,
+    port: u16,
+    /// Port of a listener of its own for who comes through the proxy, and the proxy's.
+    proxied: (u16, u16),
+    proxy: Proxy,
+}
+
+impl Broker {
+    /// An empty one.
+    pub fn start() -> Self {
+        let (port, proxied) = (free_port(), (free_port(), free_port()));
+        let proxy = Proxy::start(proxied.1, proxied.0);
+        let broker = Self { folder: tempfile::tempdir().expect("a temporary folder"), port, proxied, proxy };
+        broker.start_again();
+        broker
+    }
+
+    /// Where it is, as `--log` takes it.
+    pub fn url(&self) -> String {
+        format!("kafka://127.0.0.1:{}", self.port)
+    }
+
+    /// The same through a proxy.
+    pub fn proxied_url(&self) -> String {
+        format!("kafka://127.0.0.1:{}", self.proxied.1)
+    }
+
+    /// The proxy.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) {
+        self.script(&["kill", &self.data()]);
+    }
+
+    /// After a kill, at the same place.
+    pub fn start_again(&self) {
+        self.script(&["start", &self.data(), &self.port.to_string()]);
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("kafka").to_string_lossy().into_owned()
+    }
+
+    fn script(&self, args: &[&str]) {
+        let mut command = Command::new(repository("kafka/broker.sh"));
+        command.env("STREAMREEL_KAFKA_PROXY", format!("{}:{}", self.proxied.0, self.proxied.1));
+        let ran = command.args(args).stdout(Stdio::null()).output();
+        let ran = ran.expect("the script runs");
+        assert!(ran.status.success(), "broker.sh {args:?}: {}", text(&ran.stderr));
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port with a free one after it (a broker's controller takes that), below those that the system gives to clients, so that it is
+/// still free when a program is started again.
+pub fn free_port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 5_000) as u16 * 2;
+    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut ports = std::iter::repeat_with(|| first + TAKEN.fetch_add(2, Ordering::Relaxed)).take(500);
+    ports.find(|port| is_free(*port) && is_free(port + 1)).expect("two free ports")
+}

@@ -161,7 +161,7 @@ impl Processor {
         let (log, settings) = (&*self.log, &self.settings);
         let group = settings.from.group(&settings.group);
         let membership = log.join(&group, settings.from.topics()).map_err(error::log("join the group"))?;
-        let (sink, table) = match &mut self.bronze {
+        let (mut sink, table) = match &mut self.bronze {
             Some(bronze) => (Some(&mut bronze.sink), Some(&bronze.table)),
             None => (None, None),
         };
@@ -178,11 +178,10 @@ impl Processor {
             notices,
         };
         let task = Task { origins: &self.origins, membership: &*membership, until, cancel, goal, report, tell };
-        let sink = sink.map(|sink| {
+        if let Some(sink) = &mut sink {
             // Of a shift that failed.
             sink.abort();
-            sink
-        });
+        }
         shift::work(task, &keepers, sink, &noticed);
         drop(keepers);
         watch.into_result()

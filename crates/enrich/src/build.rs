@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use arrow_array::RecordBatch;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
-use streamreel_lake::{Lake, Layer, SilverBuild, Table, TableId};
+use streamreel_lake::{Lake, Layer, SilverBuild, Table, TableId, rows_tell};
 use streamreel_viewing::{Output, Settings as ViewSettings, Totals};
 use tokio::sync::mpsc;
 
@@ -150,6 +150,10 @@ impl Plan {
         };
         if changed_videos.is_empty() && changed_users.is_empty() && last.offsets == plan.offsets {
             return Ok(None);
+        }
+        // Which rows are new can't be told, so all are derived.
+        if last.offsets != plan.offsets && !rows_tell(&plan.offsets) {
+            return Ok(Some(plan));
         }
         (plan.changed_videos, plan.changed_users) = (changed_videos, changed_users);
         plan.base = Some(last);

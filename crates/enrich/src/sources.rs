@@ -50,9 +50,9 @@ pub(crate) fn new_events_sql(offsets: &BTreeMap<String, i64>, covered: Option<&B
         })
         .collect();
     let mut sql = format!("select {} from bronze.events where outcome = 'clean'", columns.join(", "));
-    if let Some(covered) = covered {
+    if let Some(beyond) = covered.and_then(|covered| beyond(covered, offsets)) {
         sql.push_str(" and ");
-        sql.push_str(&beyond(covered, offsets));
+        sql.push_str(&beyond);
     }
     sql
 }
@@ -183,17 +183,20 @@ mod tests {
     #[test]
     fn new_events_by_offset() {
         let at = |pairs: &[(&str, i64)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect::<BTreeMap<_, _>>();
-        let offsets = at(&[("l/t/0", 10), ("l/t/1", 5)]);
+        let offsets = at(&[("l/video-events/0", 10), ("l/video-events/1", 5)]);
         let cases = [
             (None, "outcome = 'clean'"),
-            (Some(at(&[("l/t/0", 4), ("l/t/1", 5)])), "source_partition = 0 and source_offset >= 4))"),
-            (Some(at(&[("l/t/0", 10)])), "source_partition = 1 and source_offset >= 0))"),
+            (
+                Some(at(&[("l/video-events/0", 4), ("l/video-events/1", 5)])),
+                "source_partition = 0 and source_offset >= 4))",
+            ),
+            (Some(at(&[("l/video-events/0", 10)])), "source_partition = 1 and source_offset >= 0))"),
             (Some(offsets.clone()), "and false"),
         ];
         for (covered, expected) in cases {
             let sql = new_events_sql(&offsets, covered.as_ref());
             assert!(sql.ends_with(expected), "{sql}");
         }
-        assert_eq!(between(&at(&[("l/t/0", 4)]), &offsets), 11);
+        assert_eq!(between(&at(&[("l/video-events/0", 4)]), &offsets), 11);
     }
 }

@@ -44,7 +44,7 @@ pub use error::{Error, Result};
 pub use history::HistoryEntry;
 pub use lake::{Lake, Settings};
 pub use lease::{BUILD_LEASE, Holder, Lease};
-pub use offsets::{OffsetRange, beyond, parse_transaction_id};
+pub use offsets::{OffsetRange, SOURCE_TOPIC, beyond, parse_transaction_id, rows_tell};
 pub use optimize::{OptimizeReport, OptimizeScope};
 pub use place::Place;
 pub use session::Reading;

@@ -48,10 +48,20 @@ pub fn parse_transaction_id(id: &str) -> Option<(&str, &str, i32)> {
     Some((parts.next()?, topic, partition))
 }
 
+/// The topic of received records: the only one whose offsets rows of bronze name, whichever way they came.
+pub const SOURCE_TOPIC: &str = "video-events";
+
+/// Whether rows of bronze tell by their source whether offsets cover them. Those that were landed from the cleaned topics
+/// don't: what is covered are offsets of those, and the rows name the ones of the topic before.
+pub fn rows_tell(offsets: &BTreeMap<String, i64>) -> bool {
+    offsets.keys().all(|id| parse_transaction_id(id).is_some_and(|(_, topic, _)| topic == SOURCE_TOPIC))
+}
+
 /// The condition, in SQL, of rows that name their source (`source_log`, `source_topic`, `source_partition`,
 /// `source_offset`) and lie beyond the offsets `covered`, for tables that hold those up to `offsets`. Both are as in
-/// [`Build::offsets`](crate::Build). Statistics of data files by these columns skip what is wholly covered.
-pub fn beyond(covered: &BTreeMap<String, i64>, offsets: &BTreeMap<String, i64>) -> String {
+/// [`Build::offsets`](crate::Build). Statistics of data files by these columns skip what is wholly covered. `None` where
+/// something is new and rows don't tell what, see [`rows_tell`].
+pub fn beyond(covered: &BTreeMap<String, i64>, offsets: &BTreeMap<String, i64>) -> Option<String> {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let ranges: Vec<String> = offsets
         .iter()
@@ -66,7 +76,10 @@ pub fn beyond(covered: &BTreeMap<String, i64>, offsets: &BTreeMap<String, i64>) 
             })
         })
         .collect();
-    if ranges.is_empty() { "false".to_owned() } else { format!("({})", ranges.join(" or ")) }
+    if ranges.is_empty() {
+        return Some("false".to_owned());
+    }
+    rows_tell(offsets).then(|| format!("({})", ranges.join(" or ")))
 }
 
 impl Table {
@@ -191,6 +204,9 @@ mod tests {
             let id = range(log, topic, partition).transaction_id();
             assert_eq!(parse_transaction_id(&id), Some((log, topic, partition)));
         }
+        let offsets = |id: &str| BTreeMap::from([(id.to_owned(), 3)]);
+        assert_eq!(beyond(&BTreeMap::new(), &offsets("l/clean-events/0")), None, "rows name another topic");
+        assert_eq!(beyond(&offsets("l/video-events/0"), &offsets("l/video-events/0")).as_deref(), Some("false"));
         for id in ["", "video-events", "video-events/0", "l/video-events/x", "l/video-events/"] {
             assert_eq!(parse_transaction_id(id), None, "{id}");
         }

@@ -1,7 +1,7 @@
 //! Topics, headers and words of the wire that others rely on.
 
 /// Every record received, raw bytes, keyed by `user_id`.
-pub const VIDEO_EVENTS: &str = "video-events";
+pub const VIDEO_EVENTS: &str = streamreel_lake::SOURCE_TOPIC;
 /// Clean events as normalised JSON, keyed by `user_id`.
 pub const CLEAN_EVENTS: &str = "clean-events";
 /// Every other record: the original bytes and why.

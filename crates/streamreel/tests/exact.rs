@@ -175,3 +175,22 @@ fn shuffled(lines: &[String], seed: u64) -> Vec<String> {
     }
     lines
 }
+
+#[test]
+fn a_lake_from_the_cleaned_topics_is_the_same_in_several_builds() {
+    let home = Home::new();
+    let (lines, _) = simulated(&home, &[]);
+    let other = home.file("other_lake");
+    let other = ["--lake", &other.to_string_lossy()];
+    let on_other = |args: &[&str]| home.ok(&[&other, args].concat());
+    for part in lines.chunks(lines.len().div_ceil(3)) {
+        ingest(&home, part);
+        home.ok(&["process"]);
+        home.ok(&["build"]);
+        on_other(&["process", "--from", "clean"]);
+        on_other(&["build"]);
+        assert_same(&home.gold_with(&other), &home.gold(), "landed from the cleaned topics");
+    }
+    let again: Value = serde_json::from_str(&on_other(&["build", "--json"])).expect("JSON on stdout");
+    assert_eq!(again["silver"]["build_id"], Value::Null, "nothing new, nothing to do");
+}

@@ -8,7 +8,8 @@ use streamreel_lake::beyond;
 /// What was written since the published build, as conditions in SQL on the columns by which rows tell.
 pub(super) struct Unseen {
     by_build: String,
-    by_source: String,
+    /// `None` where rows don't tell.
+    by_source: Option<String>,
 }
 
 impl Unseen {
@@ -28,7 +29,7 @@ impl Unseen {
         if has("build_id") {
             Some(&self.by_build)
         } else if sources.into_iter().all(has) {
-            Some(&self.by_source)
+            self.by_source.as_deref()
         } else {
             None
         }
@@ -43,7 +44,7 @@ mod tests {
 
     #[test]
     fn rows_tell_by_build_or_by_source() {
-        let at = |offset| BTreeMap::from([("l/t/0".to_owned(), offset)]);
+        let at = |offset| BTreeMap::from([("l/video-events/0".to_owned(), offset)]);
         let unseen = Unseen::new(&["b1".to_owned(), "b2".to_owned()], &at(3), &at(9));
         let schema = |names: &[&str]| {
             let fields: Vec<Field> = names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect();

@@ -22,7 +22,7 @@ from pyflink.table.udf import udf
 
 import checkpoints
 import connector
-from brokers import Brokers, BrokerError, Topic, reason
+from brokers import Brokers, Topic, reason
 from cleaning import CLEAN_EVENTS, CLEANED, DEAD_LETTERS, VIDEO_EVENTS, Clean, Rules, pack
 
 GROUP = "streamreel-flink"

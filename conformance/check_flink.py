@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from engines import ROOT, environment, run, say, with_package
+from engines import ROOT, environment, run, with_package
 from lakes import DIRT, Comparison, Home, scan, step
 
 JOB = ROOT / "flink/stream_processor.py"

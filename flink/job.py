@@ -16,13 +16,13 @@ from argparse import Namespace
 from pyflink.common import Configuration, Types
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
-from pyflink.table import DataTypes, Schema, StreamTableEnvironment
+from pyflink.table import DataTypes, StreamTableEnvironment
 from pyflink.table.expressions import col
 from pyflink.table.udf import udf
 
 import checkpoints
 import connector
-from brokers import Brokers, BrokerError, Topic, reason
+from brokers import Brokers, Topic, reason
 from cleaning import CLEAN_EVENTS, CLEANED, DEAD_LETTERS, VIDEO_EVENTS, Clean, Rules, pack
 
 GROUP = "streamreel-flink"

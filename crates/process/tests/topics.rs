@@ -5,12 +5,11 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use streamreel_process::{Error, KeepPayload, Processor, Settings, Until, names};
-use streamreel_topic::{EmbeddedLog, Log};
+use streamreel_topic::Log;
 use support::*;
 
 #[test]
@@ -177,32 +176,34 @@ fn records_that_retention_took_unprocessed_are_an_error() {
     assert!(matches!(error, Error::RetentionAhead { .. }), "{error}");
 }
 
-/// Runs processors of one group at a time, each from when its turn comes until all is done. What each has received.
-fn run_together(log: &Arc<EmbeddedLog>, settings: &[Settings]) -> Vec<u64> {
-    std::thread::scope(|scope| {
-        let running: Vec<_> = settings
-            .iter()
-            .map(|settings| {
-                std::thread::sleep(Duration::from_millis(30));
-                scope.spawn(|| {
-                    run_to_end(&mut Processor::open(log.clone(), None, settings.clone()).unwrap()).counts.received
-                })
-            })
-            .collect();
-        running.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
 #[test]
 fn processors_share_a_topic_and_hand_partitions_over() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_in(dir.path());
-    feed(&*log, &dirty(60_000, 6));
-    // So small that the first is still at work when the others come.
-    let small = Settings { commit_records: 300, fetch_bytes: 5_000, ..settings() };
-    let received = run_together(&log, &[small.clone(), small.clone(), small]);
-    assert_eq!(received.iter().sum::<u64>(), 60_000);
-    assert!(received.iter().filter(|received| **received > 0).count() > 1, "one did it all: {received:?}");
+    let (cancel, received) = (AtomicBool::new(false), [0; 3].map(AtomicU64::new));
+    let (mut fed, mut processed) = (0, 0);
+    let follow = |received: &AtomicU64| {
+        let progress = |p: &streamreel_process::Progress| received.store(p.counts.received, Ordering::SeqCst);
+        let mut processor = Processor::open(log.clone(), None, settings()).unwrap();
+        processor.run(Until::Cancelled, &cancel, &progress).unwrap().counts.received
+    };
+    std::thread::scope(|scope| {
+        let (follow, mut running) = (&follow, Vec::new());
+        // Each comes while the ones before are at work, and takes partitions over from them.
+        for one in &received {
+            running.push(scope.spawn(move || follow(one)));
+            until(|| {
+                feed(&*log, &dirty(500, fed));
+                fed += 500;
+                one.load(Ordering::SeqCst) > 0
+            });
+        }
+        cancel.store(true, Ordering::SeqCst);
+        processed += running.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>();
+    });
+    // What they had not come to when they were stopped.
+    processed += run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap()).counts.received;
+    assert_eq!(processed, fed);
     assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
 }
 

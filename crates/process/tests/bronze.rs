@@ -8,7 +8,6 @@ mod support_lake;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use streamreel_lake::{Lake, OffsetRange, tables};
 use streamreel_process::{Error, KeepPayload, Processor, ReadFrom, Settings, Until, names};
@@ -103,17 +102,8 @@ fn a_sink_that_is_ahead_ignores_what_it_has() {
 fn processors_land_in_one_table() {
     let dir = tempfile::tempdir().unwrap();
     let (log, lake) = (log_in(dir.path()), lake_in(dir.path()));
-    feed(&*log, &dirty(40_000, 44));
-    let small = Settings { commit_records: 200, fetch_bytes: 5_000, ..settings() };
-    let received: Vec<u64> = std::thread::scope(|scope| {
-        let running = [(), ()].map(|()| {
-            std::thread::sleep(Duration::from_millis(30));
-            scope.spawn(|| run_to_end(&mut open(&log, &lake_in(dir.path()), small.clone())).counts.received)
-        });
-        running.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    assert_eq!(received.iter().sum::<u64>(), 40_000);
-    assert!(received.iter().all(|received| *received > 0), "one did it all: {received:?}");
+    let (fed, processed) = take_turns(&*log, 2, || open(&log, &lake_in(dir.path()), settings()));
+    assert_eq!(processed, fed);
     check_both(&log, &lake);
 }
 
@@ -125,19 +115,12 @@ fn a_lake_that_moved_fences() {
     feed(&*log, &dirty(300, 41));
     let mut processor = open(&log, &lake, settings());
     let (cancel, taken_over) = (AtomicBool::new(false), AtomicU64::new(0));
-    let until = |is_so: &dyn Fn() -> bool| {
-        let begun = Instant::now();
-        while !is_so() {
-            assert!(begun.elapsed().as_secs() < 30, "waited in vain");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
     let summary = std::thread::scope(|scope| {
         let following = scope.spawn(|| {
             let progress = |p: &streamreel_process::Progress| taken_over.store(p.taken_over, Ordering::SeqCst);
             processor.run(Until::Cancelled, &cancel, &progress)
         });
-        until(&|| fates_in_bronze(&lake).len() == 300);
+        until(|| fates_in_bronze(&lake).len() == 300);
         block_on(async {
             let mut table = lake.create(&tables::bronze_events()).await.unwrap();
             for ((identity, partition), next) in table.offsets(names::VIDEO_EVENTS).await.unwrap() {
@@ -147,9 +130,9 @@ fn a_lake_that_moved_fences() {
             }
         });
         feed(&*log, &dirty(300, 42));
-        until(&|| taken_over.load(Ordering::SeqCst) > 0);
+        until(|| taken_over.load(Ordering::SeqCst) > 0);
         // What somebody else says to have landed is not landed again.
-        until(&|| fates_in_bronze(&lake).len() == 600 - 5 * PARTITIONS as usize);
+        until(|| fates_in_bronze(&lake).len() == 600 - 5 * PARTITIONS as usize);
         cancel.store(true, Ordering::SeqCst);
         following.join().unwrap().unwrap()
     });

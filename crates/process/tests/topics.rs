@@ -180,29 +180,7 @@ fn records_that_retention_took_unprocessed_are_an_error() {
 fn processors_share_a_topic_and_hand_partitions_over() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_in(dir.path());
-    let (cancel, received) = (AtomicBool::new(false), [0; 3].map(AtomicU64::new));
-    let (mut fed, mut processed) = (0, 0);
-    let follow = |received: &AtomicU64| {
-        let progress = |p: &streamreel_process::Progress| received.store(p.counts.received, Ordering::SeqCst);
-        let mut processor = Processor::open(log.clone(), None, settings()).unwrap();
-        processor.run(Until::Cancelled, &cancel, &progress).unwrap().counts.received
-    };
-    std::thread::scope(|scope| {
-        let (follow, mut running) = (&follow, Vec::new());
-        // Each comes while the ones before are at work, and takes partitions over from them.
-        for one in &received {
-            running.push(scope.spawn(move || follow(one)));
-            until(|| {
-                feed(&*log, &dirty(500, fed));
-                fed += 500;
-                one.load(Ordering::SeqCst) > 0
-            });
-        }
-        cancel.store(true, Ordering::SeqCst);
-        processed += running.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>();
-    });
-    // What they had not come to when they were stopped.
-    processed += run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap()).counts.received;
+    let (fed, processed) = take_turns(&*log, 3, || Processor::open(log.clone(), None, settings()).unwrap());
     assert_eq!(processed, fed);
     assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
 }
@@ -249,14 +227,6 @@ fn a_run_to_the_end_waits_for_what_others_do() {
         assert_eq!(running.join().unwrap().counts.received, 100);
     });
     assert_eq!(fates_in_topics(&*log), expected(&*log, 600_000));
-}
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Following takes what comes, and a cancelled run finishes its open commit.

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use streamreel_process::{Processor, Settings, Summary, Until, names};
+use streamreel_process::{Processor, Progress, Settings, Summary, Until, names};
 use streamreel_topic::{EmbeddedLog, Log, RecordsBuilder, partition_for};
 
 pub const PARTITIONS: u32 = 3;
@@ -243,4 +243,38 @@ pub fn log_in(dir: &std::path::Path) -> Arc<EmbeddedLog> {
 
 pub fn run_to_end(processor: &mut Processor) -> Summary {
     processor.run(Until::End, &NEVER, &|_| {}).unwrap()
+}
+
+/// Runs so many processors, each of which comes while the ones before are at work, and goes on feeding until it has got some
+/// records; then ends them all, and one more does what is left. How many records were fed, and how many processed.
+pub fn take_turns(log: &dyn Log, processors: usize, open: impl Fn() -> Processor + Sync) -> (u64, u64) {
+    let (cancel, mut fed) = (AtomicBool::new(false), 0);
+    let received: Vec<AtomicU64> = (0..processors).map(|_| AtomicU64::new(0)).collect();
+    let follow = |received: &AtomicU64| {
+        let progress = |p: &Progress| received.store(p.counts.received, Ordering::SeqCst);
+        open().run(Until::Cancelled, &cancel, &progress).unwrap().counts.received
+    };
+    let processed: u64 = std::thread::scope(|scope| {
+        let (follow, mut running) = (&follow, Vec::new());
+        for one in &received {
+            running.push(scope.spawn(move || follow(one)));
+            until(|| {
+                feed(log, &dirty(500, fed));
+                fed += 500;
+                one.load(Ordering::SeqCst) > 0
+            });
+        }
+        cancel.store(true, Ordering::SeqCst);
+        running.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    (fed, processed + run_to_end(&mut open()).counts.received)
+}
+
+/// Waits for it, half a minute at most.
+pub fn until(mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -35,20 +35,14 @@ def environment(lock: str) -> Path:
         say(f"installing {lock}")
         run(sys.executable, "-m", "venv", folder)
         # A lock names everything, so nothing is left to resolve.
-        run(
-            folder / "bin/python",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--require-hashes",
-            "--requirement",
-            ROOT / lock,
-        )
+        install(folder / "bin/python", "--require-hashes", "--requirement", ROOT / lock)
 
     return cached(name, text, make) / "bin/python"
+
+
+def install(python: Path, *what: str | Path) -> None:
+    """Installs into the environment of this Python, without what it would bring along."""
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", *what)
 
 
 def delta_jars() -> str:
@@ -105,17 +99,7 @@ def with_package(python: Path) -> Path:
     digest = hashlib.sha256(built.read_bytes()).hexdigest()
     note = python.parent.parent / "streamreel-wheel"
     if not note.is_file() or note.read_text() != digest:
-        run(
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--force-reinstall",
-            built,
-        )
+        install(python, "--force-reinstall", built)
         note.write_text(digest)
     return python
 

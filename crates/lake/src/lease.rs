@@ -5,7 +5,6 @@
 
 use std::{fmt, path::Path, time::Duration};
 
-use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -77,14 +76,6 @@ impl Lake {
         let holder = this_process(name);
         let held = self.inner.storage.lease(&holder).await?;
         Ok(Lease { holder, _held: held })
-    }
-
-    /// Takes several leases, all or none.
-    ///
-    /// # Errors
-    /// As [`Lake::lease`].
-    pub async fn leases(&self, names: &[String]) -> Result<Vec<Lease>> {
-        try_join_all(names.iter().map(|name| self.lease(name))).await
     }
 
     /// Takes the lease of a name, waiting up to `patience` for it.

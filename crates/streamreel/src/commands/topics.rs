@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use streamreel_process::names::GROUP;
 
 use crate::cli::Topics;
-
 use crate::draw::thousands;
 use crate::failure::Outcome;
 use crate::home::Home;

@@ -82,7 +82,8 @@ fn waiting_commits_share_a_sync() {
     const THREADS: usize = 16;
     let (_folder, log) = new_log();
     let barrier = Barrier::new(THREADS + 1);
-    std::thread::scope(|scope| {
+    let syncs = || log.shared.writer.syncs.load(Ordering::Relaxed);
+    let before = std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (log, barrier) = (log.clone(), &barrier);
             scope.spawn(move || {
@@ -100,7 +101,7 @@ fn waiting_commits_share_a_sync() {
         let mut first = log.producer("first").unwrap();
         first.send_offsets("g", TOPIC, 0, 0, 1).unwrap();
         first.commit().unwrap();
-        let before = log.shared.writer.syncs.load(Ordering::Relaxed);
+        let before = syncs();
         barrier.wait();
         // As long as a commit is under way, the others gather.
         let held = log.shared.writer.with(&log.shared.place, "hold", |_| {
@@ -111,11 +112,10 @@ fn waiting_commits_share_a_sync() {
             Ok(())
         });
         held.unwrap();
-        while log.range(TOPIC, 0).unwrap().end < THREADS as i64 - 1 {
-            std::thread::yield_now();
-        }
-        assert_eq!(log.shared.writer.syncs.load(Ordering::Relaxed) - before, 1);
+        before
     });
+    // Counted once the commit has returned, which is after its records are visible.
+    assert_eq!(syncs() - before, 1);
     assert_eq!(log.range(TOPIC, 0).unwrap(), 0..THREADS as i64 - 1);
 }
 

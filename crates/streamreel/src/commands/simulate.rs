@@ -154,7 +154,9 @@ pub fn in_time(
             sink.write(&batch)?;
         }
         sink.flush()?;
-        if !stop.sleep(TICK) {
+        // What sending took is part of the tick.
+        let tick = Duration::from_nanos((began.elapsed().as_nanos() % TICK.as_nanos()) as u64);
+        if !stop.sleep(TICK - tick) {
             break;
         }
     }

@@ -32,10 +32,8 @@ pub struct Request {
     pub views: ViewSettings,
     /// Derive everything again, whatever was there.
     pub full_refresh: bool,
-    /// Bytes of events held in memory while they are sorted into views.
+    /// Bytes of events held in memory while they are sorted into views; more of them go to [`Lake::scratch`].
     pub spool_bytes: usize,
-    /// Where more of them go.
-    pub spool_folder: PathBuf,
     /// Threads that derive.
     pub threads: usize,
     /// The time, in microseconds since 1970: when the build is finished.
@@ -178,7 +176,9 @@ impl Build<'_> {
             None => self.plan.bronze.rows(),
             Some(base) => sources::between(&base.offsets, &self.plan.offsets),
         };
-        let mut spool = Spool::new(event_schema(), expected, self.request.spool_bytes, &self.request.spool_folder)?;
+        let scratch = self.lake.scratch().map_err(lake_failed("make a temporary folder"))?;
+        let scratch = scratch.unwrap_or_else(std::env::temp_dir);
+        let mut spool = Spool::new(event_schema(), expected, self.request.spool_bytes, &scratch)?;
         let gap_us = (self.request.views.view_gap_s * 1e6) as i64;
         let mut touched = Touched::new(gap_us, self.plan.changed_videos.clone(), self.plan.changed_users.clone());
         let remember = self.plan.base.is_some();

@@ -26,4 +26,3 @@ mod touched;
 pub use build::{Progress, Request, Summary, build};
 pub use error::Error;
 pub use metadata::{Catalogue, Metadata};
-pub use spool::SPOOL_PREFIX;

@@ -20,8 +20,6 @@ use crate::Error;
 
 /// Rows that a bucket should hold: its sort then stays within a few hundred MB.
 const ROWS_A_BUCKET: u64 = 128_000;
-/// How the names of temporary folders begin.
-pub const SPOOL_PREFIX: &str = "spool-";
 const MAX_BUCKETS: u64 = 4096;
 const FILE_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -49,7 +47,7 @@ impl Spool {
     pub fn new(schema: SchemaRef, rows: u64, bound_bytes: usize, folder: &std::path::Path) -> Result<Self, Error> {
         let failed = |e: std::io::Error| Error::Spool { path: folder.to_owned(), problem: e.to_string() };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let folder = tempfile::Builder::new().prefix(SPOOL_PREFIX).tempdir_in(folder).map_err(failed)?;
+        let folder = tempfile::tempdir_in(folder).map_err(failed)?;
         let count = rows.div_ceil(ROWS_A_BUCKET).clamp(1, MAX_BUCKETS);
         let buckets = (0..count).map(|_| Bucket::default()).collect();
         Ok(Self { schema, buckets, held_bytes: 0, bound_bytes, folder, rows: 0 })

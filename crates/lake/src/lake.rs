@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
     evolve,
     place::Place,
+    scratch::Scratch,
     spec::{Layer, TableId, TableSpec},
     storage::{self, MARKER, Storage},
     table::{self, Snapshot, Table},
@@ -29,7 +30,7 @@ const PINNED_SNAPSHOTS: usize = 64;
 pub struct Settings {
     /// Memory that queries may use before they spill, in bytes.
     pub memory_bytes: usize,
-    /// Where queries spill; `None`: the system's temporary folder.
+    /// Where queries and builds spill, each lake value in a folder of its own; `None`: the system's temporary folder.
     pub spill_dir: Option<PathBuf>,
     /// Parallelism of queries; `None`: the number of cores.
     pub partitions: Option<usize>,
@@ -77,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) runtime: OnceLock<Arc<RuntimeEnv>>,
+    scratch: Mutex<Option<Scratch>>,
     latest: Mutex<HashMap<TableId, Snapshot>>,
     pinned: Mutex<HashMap<(TableId, i64), Snapshot>>,
 }
@@ -140,8 +142,8 @@ impl Lake {
 
     fn marked(storage: Arc<dyn Storage>, marker: &str, settings: Settings) -> Result<Self> {
         check_marker(storage.place(), marker)?;
-        let (runtime, latest, pinned) = Default::default();
-        Ok(Self { inner: Arc::new(Inner { settings, storage, runtime, latest, pinned }) })
+        let (runtime, scratch, latest, pinned) = Default::default();
+        Ok(Self { inner: Arc::new(Inner { settings, storage, runtime, scratch, latest, pinned }) })
     }
 
     /// Reads again whose the place is. Blocks.
@@ -163,6 +165,21 @@ impl Lake {
     /// Limits of this lake.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// The folder of this lake value and its clones for temporary files, made the first time and removed with the last clone;
+    /// `None` for the system's. Blocks for a moment.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can't be made.
+    pub fn scratch(&self) -> Result<Option<PathBuf>> {
+        let Some(all) = &self.inner.settings.spill_dir else { return Ok(None) };
+        let mut scratch = self.inner.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = match scratch.take() {
+            Some(made) => made,
+            None => Scratch::new(all)?,
+        };
+        Ok(Some(scratch.insert(made).path().to_owned()))
     }
 
     /// Where a table is, whether it exists or not.

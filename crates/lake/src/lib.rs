@@ -30,6 +30,7 @@ mod parquet_file;
 mod place;
 mod read;
 mod replay;
+mod scratch;
 mod session;
 mod spec;
 mod storage;

@@ -115,12 +115,8 @@ impl Lake {
             return Ok(Arc::clone(runtime));
         }
         let settings = self.settings();
-        let mode = match &settings.spill_dir {
-            Some(dir) => {
-                let failed = |source| Error::Io { operation: "create", path: dir.into(), source };
-                std::fs::create_dir_all(dir).map_err(failed)?;
-                DiskManagerMode::Directories(vec![dir.clone()])
-            }
+        let mode = match self.scratch()? {
+            Some(folder) => DiskManagerMode::Directories(vec![folder]),
             None => DiskManagerMode::OsTmpDirectory,
         };
         let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_bytes), NAMED_CONSUMERS);

@@ -194,12 +194,8 @@ fn lost(why: &str) -> Failure {
 }
 
 fn environment(lake: &Lake, session: &SessionContext, settings: &Settings) -> Result<Arc<RuntimeEnv>> {
-    let mode = match &lake.settings().spill_dir {
-        Some(dir) => {
-            let made = std::fs::create_dir_all(dir);
-            made.map_err(|source| Error::Start { operation: "make the folder that queries spill to", source })?;
-            DiskManagerMode::Directories(vec![dir.clone()])
-        }
+    let mode = match lake.scratch().map_err(Error::Lake)? {
+        Some(folder) => DiskManagerMode::Directories(vec![folder]),
         None => DiskManagerMode::OsTmpDirectory,
     };
     let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(settings.spill_bytes);

@@ -152,18 +152,13 @@ impl Home {
     fn lake_settings(&self, memory: bytesize::ByteSize) -> LakeSettings {
         LakeSettings {
             memory_bytes: usize::try_from(memory.as_u64()).unwrap_or(usize::MAX),
-            spill_dir: Some(self.scratch()),
+            spill_dir: Some(self.folder.join("tmp")),
             target_file_bytes: self.settings.upkeep.optimize_target.as_u64(),
             s3: self.settings.s3.clone(),
             store_timeout: self.settings.lake.timeout,
             lease_expiry: self.settings.lake.lease_expiry,
             ..LakeSettings::default()
         }
-    }
-
-    /// Temporary files of queries and builds.
-    fn scratch(&self) -> PathBuf {
-        self.folder.join("tmp")
     }
 
     /// What a processor works with.
@@ -217,7 +212,6 @@ impl Home {
             },
             full_refresh,
             spool_bytes: usize::try_from(self.settings.build.spool_memory.as_u64()).unwrap_or(usize::MAX),
-            spool_folder: self.scratch(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             clock: clock::now_us,
             cancel: Arc::clone(stop.flag()),
@@ -233,17 +227,6 @@ impl Home {
     pub fn keep(&self) {
         // Where it can't be removed, nothing else can be written either, and that is said.
         let _ = std::fs::remove_file(self.demo_marker());
-    }
-
-    /// Removes what killed builds have left. The caller holds the build's lease.
-    pub fn clear_spools(&self) {
-        let Ok(entries) = std::fs::read_dir(self.scratch()) else { return };
-        let spools =
-            entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(streamreel_enrich::SPOOL_PREFIX));
-        for spool in spools {
-            // It only takes room; the next build tries again.
-            let _ = std::fs::remove_dir_all(spool.path());
-        }
     }
 
     /// Whether the folder holds nothing of ours or anybody's.

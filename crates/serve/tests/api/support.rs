@@ -87,12 +87,10 @@ impl Home {
             views: streamreel_viewing::Settings::default(),
             full_refresh: false,
             spool_bytes: 64 << 20,
-            spool_folder: self.folder.path().join("tmp"),
             threads: 2,
             clock: || 1_767_571_200_000_000,
             cancel: Arc::default(),
         };
-        std::fs::create_dir_all(self.folder.path().join("tmp")).expect("a folder");
         enrich::build(&self.lake, &request, &|_| {}).await.expect("silver");
         let project = model::Project::embedded().expect("the project");
         let report = model::run(&self.lake, &project, &model::Options::default()).await.expect("gold");

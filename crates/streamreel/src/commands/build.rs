@@ -45,7 +45,6 @@ pub fn run(home: &Home, args: &Build) -> Outcome {
 pub async fn once(home: &Home, lake: &Lake, args: &Build, stop: &Stop) -> Outcome<Summary> {
     let project = load(args.project.as_deref())?;
     let _lease = build_lease(lake, args.wait).await?;
-    home.clear_spools();
     let mut summary = Summary { silver: None, gold: None };
     if args.layer != Some(Layer::Gold) {
         summary.silver = Some(silver(home, lake, args.full_refresh, stop).await?);

@@ -4,6 +4,7 @@
     kafka_topics.py BROKERS odd TOPIC                appends records that only other producers would make
     kafka_topics.py BROKERS dump TOPIC FILE          the committed records as Parquet
     kafka_topics.py BROKERS count TOPIC              how many committed records there are
+    kafka_topics.py BROKERS behind TOPIC GROUP       how many offsets a group has not committed yet
 """
 
 import sys
@@ -114,6 +115,16 @@ def count(brokers: str, topic: str) -> None:
     print(sum(len(messages) for messages in read(brokers, topic)))
 
 
+def behind(brokers: str, topic: str, group: str) -> None:
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": group, "enable.auto.commit": False})
+    partitions = consumer.list_topics(topic, DONE_S).topics[topic].partitions
+    committed = consumer.committed([TopicPartition(topic, partition) for partition in partitions], DONE_S)
+    ends = [consumer.get_watermark_offsets(at, DONE_S)[1] for at in committed]
+    # Nothing committed is a negative offset.
+    print(sum(end - max(at.offset, 0) for at, end in zip(committed, ends, strict=True)))
+    consumer.close()
+
+
 if __name__ == "__main__":
     _, brokers, verb, *arguments = sys.argv
-    {"make": make, "odd": odd, "dump": dump, "count": count}[verb](brokers, *arguments)
+    {"make": make, "odd": odd, "dump": dump, "count": count, "behind": behind}[verb](brokers, *arguments)

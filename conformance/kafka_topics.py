@@ -4,7 +4,7 @@
     kafka_topics.py BROKERS odd TOPIC                appends records that only other producers would make
     kafka_topics.py BROKERS dump TOPIC FILE          the committed records as Parquet
     kafka_topics.py BROKERS count TOPIC              how many committed records there are
-    kafka_topics.py BROKERS behind TOPIC GROUP       how many offsets a group has not committed yet
+    kafka_topics.py BROKERS behind TOPIC GROUP       1 if there are records that a group has not committed, else 0
 """
 
 import sys
@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 SETTINGS = {"retention.ms": "-1", "message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
 DONE_S = 30
 HOUR_MS = 3_600_000
+STARTING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
 
 
 def make(brokers: str, topic: str, partitions: str) -> None:
@@ -116,12 +117,34 @@ def count(brokers: str, topic: str) -> None:
 
 
 def behind(brokers: str, topic: str, group: str) -> None:
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": group, "enable.auto.commit": False})
+    consumer = Consumer({
+        "bootstrap.servers": brokers, "group.id": group, "isolation.level": "read_committed",
+        "enable.auto.commit": False, "enable.partition.eof": True,
+    })
     partitions = consumer.list_topics(topic, DONE_S).topics[topic].partitions
-    committed = consumer.committed([TopicPartition(topic, partition) for partition in partitions], DONE_S)
-    ends = [consumer.get_watermark_offsets(at, DONE_S)[1] for at in committed]
+    places = [TopicPartition(topic, partition) for partition in partitions]
+    until = time.monotonic() + DONE_S
+    while True:
+        try:
+            committed = consumer.committed(places, DONE_S)
+            break
+        except KafkaException as problem:
+            # A broker that has just begun looks for its groups; the first member finds out where they are.
+            if not problem.args[0].retriable() and problem.args[0].code() not in STARTING or time.monotonic() > until:
+                raise
+            time.sleep(0.2)
     # Nothing committed is a negative offset.
-    print(sum(end - max(at.offset, 0) for at, end in zip(committed, ends, strict=True)))
+    consumer.assign([TopicPartition(topic, at.partition, max(at.offset, 0)) for at in committed])
+    ended = set()
+    # Offsets alone don't tell: markers of transactions take some after the last record.
+    while len(ended) < len(partitions):
+        message = consumer.poll(DONE_S)
+        if message is None or message.error() is None:
+            break
+        if message.error().code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(message.error())
+        ended.add(message.partition())
+    print(int(len(ended) < len(partitions)))
     consumer.close()
 
 

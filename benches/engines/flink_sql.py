@@ -52,13 +52,18 @@ FROM (
     EXTRACT(EPOCH FROM received_at) * 1000 AS received_ms,
     CASE
       WHEN number IS NULL THEN
-        TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00',
-          TRY_CAST(REPLACE(REPLACE(`timestamp`, 'T', ' '), 'Z', '') AS TIMESTAMP(3))) * CAST(1000 AS BIGINT)
+        (TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', local_at) - 60 * COALESCE(
+          60 * TRY_CAST(REGEXP_EXTRACT(zone, '^([+-]..)', 1) AS INT)
+          + TRY_CAST(CONCAT(SUBSTRING(zone, 1, 1), SUBSTRING(zone, 5, 2)) AS INT), 0)) * CAST(1000 AS BIGINT)
+        + EXTRACT(MILLISECOND FROM local_at)
       WHEN number < 1e11 THEN CAST(number * 1e3 AS BIGINT)
       WHEN number < 1e14 THEN CAST(number AS BIGINT)
       ELSE CAST(number / 1e3 AS BIGINT)
     END AS event_ms
-  FROM (SELECT *, TRY_CAST(`timestamp` AS DOUBLE) AS number FROM video_events))
+  FROM (
+    SELECT *, TRY_CAST(`timestamp` AS DOUBLE) AS number, REGEXP_EXTRACT(`timestamp`, '(Z|[+-][0-9]{2}:[0-9]{2})$', 1) AS zone,
+      TRY_CAST(REPLACE(REGEXP_EXTRACT(`timestamp`, '^(.*)(Z|[+-][0-9]{2}:[0-9]{2})$', 1), 'T', ' ') AS TIMESTAMP(3)) AS local_at
+    FROM video_events))
 """
 
 CLEAN = f"""

@@ -202,7 +202,7 @@ def compare_silver(scratch: Path) -> dict:
 
 def flink(program: Path, scratch: Path, events: int, rounds: int) -> dict:
     """video-events to the cleaned topics on Kafka. The job and SQL have a broker each, so that one is idle while the other works."""
-    from check_flink import CLEANED, SOURCE, Kafka, Flink
+    from check_flink import CLEANED, SOURCE, Flink, Kafka
     from lakes import Home
 
     home = Home(program, scratch / "home")
@@ -248,19 +248,27 @@ def flink(program: Path, scratch: Path, events: int, rounds: int) -> dict:
 
 
 def compare_topics(scratch: Path, kafka) -> dict:
-    """What SQL and the program have made of the same records: clean events by user and id, and dead letters."""
+    """What SQL and the program, whose records are those of the job, have made of the same: clean events by what they are of,
+    since ids that are made up differ, and dead letters."""
     import duckdb
+    from check_flink import CLEANED
 
     read = {}
-    for topic in ("clean-events", "video-events.dlq", *SQL_TOPICS):
+    for topic in (*CLEANED, *SQL_TOPICS):
         file = scratch / f"{topic}.parquet"
         kafka.ask("dump", topic, file)
         read[topic] = f"read_parquet('{file}')"
-    events = "(select distinct decode(key) as user_id, json_extract_string(decode(value), '$.event_id') as event_id from {})"
+
+    def events(topic: str, kind: str, at_ms: str) -> str:
+        return f"""(select distinct event->>'user_id' as user_id, event->>'video_id' as video_id, event->>'{kind}' as kind,
+            {at_ms} as at_ms, (event->>'position_s')::double as position_s
+            from (select decode(value)::json as event from {read[topic]}))"""
+
     found = {topic: duckdb.sql(f"select count(*) from {rows}").fetchone()[0] for topic, rows in read.items()}
-    ours, theirs = (events.format(read[topic]) for topic in ("clean-events", "sql-clean-events"))
+    ours = events("clean-events", "event_type", "epoch_ms((event->>'timestamp')::timestamp)")
+    theirs = events("sql-clean-events", "kind", "(event->>'event_ms')::bigint")
     for name, one, other in (("clean_only_in_job", ours, theirs), ("clean_only_in_sql", theirs, ours)):
-        found[name], = duckdb.sql(f"select count(*) from {one} anti join {other} using (user_id, event_id)").fetchone()
+        found[name], = duckdb.sql(f"select count(*) from (from {one} except from {other})").fetchone()
     return found
 
 

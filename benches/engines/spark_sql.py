@@ -43,13 +43,13 @@ WINDOW = "PARTITION BY user_id, video_id, session_id, number ORDER BY event_ts, 
 STEPS = f"""
 WITH reported AS (
   SELECT *,
-    coalesce(last_value(rate) IGNORE NULLS OVER upto, 1D) AS rate_now,
+    coalesce(last_value(rate) IGNORE NULLS OVER before, 1D) AS rate_now,
     coalesce(metadata_duration_s, last_value(duration_s) IGNORE NULLS OVER whole) AS video_duration_s,
     min(event_ts) OVER whole AS first_at,
     CASE WHEN event_type = 'seek' THEN coalesce(seek_to_s, position_s) ELSE position_s END AS told,
     CASE WHEN event_type = 'seek' AND abs(seek_from_s - coalesce(seek_to_s, position_s)) > 0.25 THEN seek_from_s END AS left_at
   FROM viewed
-  WINDOW upto AS ({WINDOW} ROWS UNBOUNDED PRECEDING),
+  WINDOW before AS ({WINDOW} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
     whole AS ({WINDOW} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ), trusted AS (
   SELECT *,

@@ -1,4 +1,5 @@
-"""What a job with many processes costs, from `/proc`. Linux only."""
+"""What a job with many processes costs, from `/proc`. Linux only.
+"""
 
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def of_session(leader: int) -> float:
-    """User and system seconds of all processes of the session that `leader` began, and of those that they have waited for."""
+    """User and system seconds of all processes of the session that `leader` began, and of those they waited for."""
     total = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -3,9 +3,9 @@
 
     python3 benches/engines/run.py spark|flink --events N --rounds N [--program PATH]
 
-Prints a JSON object: runs by contender, and where what they gave differs. CPU time is that of all processes of a contender: JVM,
-Python workers and those of them that have ended. Engines are warm: started, and over their first `events` of work.
-`cargo xtask bench engines` runs this.
+Prints a JSON object: runs by contender, and where what they gave differs. CPU time is that of all processes of a
+contender: JVM, Python workers and those of them that have ended. Engines are warm: started, and over their first
+`events` of work. `cargo xtask bench engines` runs this.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def main() -> None:
     program = arguments.program.resolve()
     if not program.is_file():
         sys.exit(f"{program} is not there: run `cargo build --release`, or say where it is with --program")
+    # An end that is wanted ends the engines as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     # What installs and starts things prints, too.
     result = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -155,10 +157,12 @@ def session(which: str, scratch: Path, home) -> Measured:
         "spark.sql.shuffle.partitions": "4",
         "spark.databricks.delta.snapshotPartitions": "2",
     }
-    submit = ["--master", "local[2]", *(part for name, value in settings.items() for part in ("--conf", f"{name}={value}"))]
-    surroundings = {**os.environ, "PYSPARK_PYTHON": str(python), "PYSPARK_SUBMIT_ARGS": " ".join([*submit, "pyspark-shell"])}
+    given = (part for name, value in settings.items() for part in ("--conf", f"{name}={value}"))
+    submit = " ".join(["--master", "local[2]", *given, "pyspark-shell"])
+    surroundings = {**os.environ, "PYSPARK_PYTHON": str(python), "PYSPARK_SUBMIT_ARGS": submit}
     engines.with_package(python)
-    return Measured(which, scratch, [python, HERE / "spark_session.py", which, scratch / which / "data_lake", home.metadata],
+    command = [python, HERE / "spark_session.py", which, scratch / which / "data_lake", home.metadata]
+    return Measured(which, scratch, command,
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=surroundings, cwd=scratch)
 
 
@@ -179,7 +183,7 @@ def ask(contender: Measured) -> dict:
 
 
 def compare_silver(scratch: Path) -> dict:
-    """Views and segments of the job and of SQL; ids of views are made in other ways, so views are found by what they are of."""
+    """Views and segments of the job and of SQL. Ids of views differ: views are told by what they are of."""
     from lakes import Comparison, scan
 
     database = Comparison().duckdb
@@ -201,7 +205,7 @@ def compare_silver(scratch: Path) -> dict:
 
 
 def flink(program: Path, scratch: Path, events: int, rounds: int) -> dict:
-    """video-events to the cleaned topics on Kafka. The job and SQL have a broker each, so that one is idle while the other works."""
+    """video-events to the cleaned topics on Kafka. The job and SQL have a broker each."""
     from check_flink import CLEANED, SOURCE, Flink, Kafka
     from lakes import Home
 
@@ -215,8 +219,8 @@ def flink(program: Path, scratch: Path, events: int, rounds: int) -> dict:
             kafka.make(*topics[name])
 
         def simulate(kafka: Kafka, seed: int) -> None:
-            home.run("--log", f"kafka://{kafka.address}", "simulate", "--events", events, "--seed", seed, "--dirt", DIRT,
-                     stdout=subprocess.DEVNULL)
+            simulate = ("simulate", "--events", events, "--seed", seed, "--dirt", DIRT)
+            home.run("--log", f"kafka://{kafka.address}", *simulate, stdout=subprocess.DEVNULL)
 
         def until_written(contender: Measured, kafka: Kafka) -> None:
             until = time.monotonic() + PATIENCE_S
@@ -248,8 +252,8 @@ def flink(program: Path, scratch: Path, events: int, rounds: int) -> dict:
 
 
 def compare_topics(scratch: Path, kafka) -> dict:
-    """What SQL and the program, whose records are those of the job, have made of the same: clean events by what they are of,
-    since ids that are made up differ, and dead letters."""
+    """What SQL and the program, whose records are those of the job, have made of the same: dead letters, and
+    clean events, told by what they are of, since ids that are made up differ."""
     import duckdb
     from check_flink import CLEANED
 
@@ -260,8 +264,8 @@ def compare_topics(scratch: Path, kafka) -> dict:
         read[topic] = f"read_parquet('{file}')"
 
     def events(topic: str, kind: str, at_ms: str) -> str:
-        return f"""(select distinct event->>'user_id' as user_id, event->>'video_id' as video_id, event->>'{kind}' as kind,
-            {at_ms} as at_ms, (event->>'position_s')::double as position_s
+        return f"""(select distinct event->>'user_id' as user_id, event->>'video_id' as video_id,
+            event->>'{kind}' as kind, {at_ms} as at_ms, (event->>'position_s')::double as position_s
             from (select decode(value)::json as event from {read[topic]}))"""
 
     found = {topic: duckdb.sql(f"select count(*) from {rows}").fetchone()[0] for topic, rows in read.items()}

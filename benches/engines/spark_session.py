@@ -1,4 +1,4 @@
-"""One Spark session that does a job as often as it is told to: a line on stdin is a run, and is answered by a line of JSON.
+"""One Spark session that works as often as it is told to: a line on stdin is a run, a line of JSON answers it.
 
     spark_session.py job|sql LAKE METADATA
 

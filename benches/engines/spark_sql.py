@@ -1,15 +1,16 @@
 """Bronze to silver as one would write it in Spark SQL: window functions only, no call to the rules of the program.
 
-It has, of docs/metrics.md: views by session or by a gap of 30 min; the order of events; copies of an event within a view; the
-rate until the next one; play, pause, seek, ended, load and repeated plays; a stale play right after a seek; a position that is
-possible, and one that is not (an unreported seek); implied plays; the end at the evidence of what is never closed; the cut at
-the duration; segments of less than 0.25 s; watch time, unique seconds, playing time, completion, engagement.
+It has, of docs/metrics.md: views by session or by a gap of 30 min; the order of events; copies of an event within a
+view; the rate until the next one; play, pause, seek, ended, load and repeated plays; a stale play right after a seek;
+a position that is possible, and one that is not (an unreported seek); implied plays; the end at the evidence of what
+is never closed; the cut at the duration; segments of less than 0.25 s; watch time, unique seconds, playing time,
+completion, engagement.
 
-What a window can't say, since it depends on what was decided about the rows before, is left out: that the slack of positions
-does not add up over a segment; that a position slightly behind the evidence does not move back; that time of buffering is not
-expected to be played; places that become known after a seek to nowhere; rates that change between two positions; a pause
-without a position as the place of the next play; a stale play that does not follow its seek at once. Of the counters of a view
-only two are there. `compare` of run.py says in how many views that shows.
+What a window can't say, since it depends on what was decided about the rows before, is left out: that the slack of
+positions does not add up over a segment; that a position slightly behind the evidence does not move back; that time
+of buffering is not expected to be played; places that become known after a seek to nowhere; rates that change between
+two positions; a pause without a position as the place of the next play; a stale play that does not follow its seek at
+once. Of the counters of a view only two are there. `compare` of run.py says in how many views that shows.
 """
 
 from pyspark import StorageLevel
@@ -20,8 +21,8 @@ VIEWED = """
 WITH gaps AS (
   SELECT b.*, v.title, v.creator, v.genre, v.published_at, v.language, v.kids_safe, v.duration_s AS metadata_duration_s,
     CASE event_type WHEN 'load' THEN 0 WHEN 'error' THEN 1 WHEN 'quality_change' THEN 2 WHEN 'buffer_end' THEN 3
-      WHEN 'buffer_start' THEN 4 WHEN 'heartbeat' THEN 5 WHEN 'rate_change' THEN 6 WHEN 'pause' THEN 7 WHEN 'ended' THEN 8
-      WHEN 'seek' THEN 9 ELSE 10 END AS kind,
+      WHEN 'buffer_start' THEN 4 WHEN 'heartbeat' THEN 5 WHEN 'rate_change' THEN 6 WHEN 'pause' THEN 7
+      WHEN 'ended' THEN 8 WHEN 'seek' THEN 9 ELSE 10 END AS kind,
     coalesce(sequence, 9223372036854775807) AS place,
     session_id IS NULL AND event_ts - lag(event_ts) OVER (
       PARTITION BY user_id, video_id, session_id ORDER BY event_ts) > INTERVAL 30 MINUTES AS is_new
@@ -36,7 +37,7 @@ WITH gaps AS (
 SELECT *, md5(concat_ws('|', user_id, video_id, session_id, number)) AS view_id FROM copies WHERE copy = 1
 """
 
-#: The window that the rest looks through: the events of a view in their order; `before` ends with the last one.
+#: The window that the rest looks through: the events of a view in their order. `before` is without the event itself.
 WINDOW = "PARTITION BY user_id, video_id, session_id, number ORDER BY event_ts, place, kind, event_id"
 
 #: Every event with the piece of the video that it proves to have been played, if any, and the number of its segment.
@@ -47,22 +48,25 @@ WITH reported AS (
     coalesce(metadata_duration_s, last_value(duration_s) IGNORE NULLS OVER whole) AS video_duration_s,
     min(event_ts) OVER whole AS first_at,
     CASE WHEN event_type = 'seek' THEN coalesce(seek_to_s, position_s) ELSE position_s END AS told,
-    CASE WHEN event_type = 'seek' AND abs(seek_from_s - coalesce(seek_to_s, position_s)) > 0.25 THEN seek_from_s END AS left_at
+    CASE WHEN event_type = 'seek' AND abs(seek_from_s - coalesce(seek_to_s, position_s)) > 0.25
+      THEN seek_from_s END AS left_at
   FROM viewed
   WINDOW before AS ({WINDOW} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
     whole AS ({WINDOW} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ), trusted AS (
   SELECT *,
     CASE WHEN event_type = 'play' AND lag(event_type) OVER w = 'seek'
-      AND abs(told - lag(left_at) OVER w) <= 2 AND abs(told - lag(told) OVER w) > 2 THEN lag(told) OVER w ELSE told END AS p
+      AND abs(told - lag(left_at) OVER w) <= 2 AND abs(told - lag(told) OVER w) > 2
+      THEN lag(told) OVER w ELSE told END AS p
   FROM reported WINDOW w AS ({WINDOW})
 ), known AS (
   SELECT *,
     CASE WHEN event_type <> 'play' OR p IS NOT NULL THEN p
-      WHEN last_value(CASE WHEN event_type IN ('ended', 'play', 'seek', 'load') THEN event_type END) IGNORE NULLS OVER before
-        = 'ended' THEN 0D
+      WHEN last_value(CASE WHEN event_type IN ('ended', 'play', 'seek', 'load') THEN event_type END)
+        IGNORE NULLS OVER before = 'ended' THEN 0D
       ELSE coalesce(last_value(p) IGNORE NULLS OVER before, 0D) END AS place_after,
-    coalesce(last_value(CASE WHEN event_type = 'play' THEN true WHEN event_type IN ('pause', 'ended', 'load') THEN false END)
+    coalesce(last_value(
+      CASE WHEN event_type = 'play' THEN true WHEN event_type IN ('pause', 'ended', 'load') THEN false END)
       IGNORE NULLS OVER before, false) AS told_playing
   FROM trusted WINDOW before AS ({WINDOW} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ), evident AS (
@@ -97,7 +101,8 @@ WITH reported AS (
   SELECT *,
     is_playing AND event_type <> 'play' AND NOT is_possible AS is_unreported,
     CASE WHEN (is_playing OR is_implied) AND is_possible THEN evidence_s
-      WHEN is_playing AND event_type <> 'play' AND NOT is_possible THEN greatest(0D, reached - advance) END AS piece_start,
+      WHEN is_playing AND event_type <> 'play' AND NOT is_possible THEN greatest(0D, reached - advance)
+      END AS piece_start,
     event_type = 'seek' OR event_type = 'play' AND (NOT is_playing OR NOT coalesce(is_possible, true)) AS opens
   FROM judged
 )
@@ -105,12 +110,13 @@ SELECT *, to_date(first_at) AS view_date,
   coalesce(count_if(opens) OVER before, 0) + count_if(coalesce(is_unreported, false) OR is_implied AND NOT is_playing)
     OVER upto AS segment
 FROM pieces
-WINDOW before AS ({WINDOW} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), upto AS ({WINDOW} ROWS UNBOUNDED PRECEDING)
+WINDOW before AS ({WINDOW} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+  upto AS ({WINDOW} ROWS UNBOUNDED PRECEDING)
 """
 
 ENRICHED_EVENTS = """
-SELECT view_id, view_date, event_id, user_id, video_id, session_id, event_type, event_ts, position_s, seek_from_s, seek_to_s, rate,
-  duration_s, region, device, sequence, extra, title, creator, genre, video_duration_s,
+SELECT view_id, view_date, event_id, user_id, video_id, session_id, event_type, event_ts, position_s, seek_from_s,
+  seek_to_s, rate, duration_s, region, device, sequence, extra, title, creator, genre, video_duration_s,
   100 * position_s / video_duration_s AS watch_time_percentage, corrections, source_log, source_topic, source_partition,
   source_offset, received_at, received_date, published_at, language, kids_safe
 FROM steps
@@ -125,7 +131,8 @@ WITH segments AS (
     sum(greatest(reached - piece_start, 0D) / rate_now) AS playing_time_s
   FROM steps WHERE piece_start IS NOT NULL GROUP BY view_id, segment
 )
-SELECT *, row_number() OVER (PARTITION BY view_id ORDER BY segment) AS segment_index FROM segments WHERE end_s - start_s >= 0.25
+SELECT *, row_number() OVER (PARTITION BY view_id ORDER BY segment) AS segment_index
+FROM segments WHERE end_s - start_s >= 0.25
 """
 
 SEEKS = """
@@ -156,7 +163,8 @@ WITH covered AS (
   FROM steps GROUP BY view_id HAVING bool_or(event_type = 'play' OR is_implied)
 )
 SELECT seen.*, coalesce(watch_time_s, 0D) AS watch_time_s, coalesce(unique_s, 0D) AS unique_s,
-  coalesce(playing_time_s, 0D) AS playing_time_s, 100 * coalesce(unique_s, 0D) / video_duration_s AS watch_time_percentage,
+  coalesce(playing_time_s, 0D) AS playing_time_s,
+  100 * coalesce(unique_s, 0D) / video_duration_s AS watch_time_percentage,
   furthest_s, exit_s, coalesce(unique_s, 0D) >= 0.95 * video_duration_s AS is_completed,
   coalesce(watch_time_s, 0D) >= least(10D, 0.5 * coalesce(video_duration_s, 20D)) AS is_engaged
 FROM seen LEFT JOIN watched USING (view_id)
@@ -167,8 +175,10 @@ def build(spark: SparkSession, lake: str, metadata: str) -> dict[str, int]:
     """Derives all of silver of a lake anew, into `silver_sql` beside the program's."""
     bronze = spark.read.format("delta").load(f"{lake}/bronze/events").where("outcome = 'clean'")
     bronze.drop("payload").createOrReplaceTempView("bronze")
-    columns = "video_id STRING, title STRING, creator STRING, genre STRING, duration_s DOUBLE, published_at TIMESTAMP, " \
-        "language STRING, kids_safe STRING"
+    columns = (
+        "video_id STRING, title STRING, creator STRING, genre STRING, duration_s DOUBLE, "
+        "published_at TIMESTAMP, language STRING, kids_safe STRING"
+    )
     spark.read.csv(f"{metadata}/video_metadata.csv", columns, header=True).createOrReplaceTempView("videos")
     spark.sql(VIEWED).createOrReplaceTempView("viewed")
     steps = spark.sql(STEPS).persist(StorageLevel.MEMORY_AND_DISK)

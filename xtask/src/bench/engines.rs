@@ -1,4 +1,4 @@
-//! The Spark and the Flink job, beside the same work in the engines' own SQL, and beside the program (`benches/engines`).
+//! The Spark and the Flink job beside the same work in the engines' own SQL and beside the program: `benches/engines`.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -84,12 +84,13 @@ fn spark(sizes: &Sizes, page: &mut Page) -> Result<()> {
     let found = Found::measure("spark", sizes.engines, sizes.engine_rounds)?;
     let views = found.differs("/job/views")?;
     let how = format!(
-        "Silver of {} records, all anew, from bronze to Delta: by `spark/enrich_job.py`, by Spark SQL with window functions \
-         (`benches/engines/spark_sql.py`, which says what of the rules it lacks), by `streamreel build --layer silver --full-refresh`. \
-         `python3 benches/engines/run.py spark --events {} --rounds {}`: turn by turn, on two cores; {WARM} Spark has two threads and \
-         Java's own settings. SQL writes fewer tables (no spans, no changes, no builds) and fewer columns, and watch time or unique \
-         seconds of {:.0} of {views:.0} views differ from the job's by more than 1 s; it has {:.0} views and {:.0} segments where the \
-         job has {:.0}, with {:.2} % of its watched seconds.",
+        "Silver of {} records, all anew, from bronze to Delta: by `spark/enrich_job.py`, by Spark SQL with window \
+         functions (`benches/engines/spark_sql.py`, which says what of the rules it lacks), by `streamreel build \
+         --layer silver --full-refresh`. `python3 benches/engines/run.py spark --events {} --rounds {}`: turn by \
+         turn, on two cores; {WARM} Spark has two threads and Java's own settings. SQL writes fewer tables (no \
+         spans, no changes, no builds) and fewer columns, and watch time or unique seconds of {:.0} of {views:.0} \
+         views differ from the job's by more than 1 s; it has {:.0} views and {:.0} segments where the job has \
+         {:.0}, with {:.2} % of its watched seconds.",
         count(sizes.engines),
         sizes.engines,
         sizes.engine_rounds,
@@ -106,12 +107,14 @@ fn spark(sizes: &Sizes, page: &mut Page) -> Result<()> {
 fn flink(sizes: &Sizes, page: &mut Page) -> Result<()> {
     let found = Found::measure("flink", sizes.engines, sizes.engine_rounds)?;
     let how = format!(
-        "`video-events` to the cleaned topics on a Kafka, exactly once, {} more records a round: by `flink/stream_processor.py`, by Flink \
-         SQL (`benches/engines/flink_sql.py`, which says what of the rules it lacks), by `streamreel process`, which lands bronze, too. \
-         `python3 benches/engines/run.py flink --events {} --rounds {}`: turn by turn, on two cores that the brokers use as well; {WARM} \
-         From before the work until the offsets of all records are committed, with 2 s between checkpoints, so waiting for the last one is \
-         in the wall time. The brokers' CPU time is not counted. Of all rounds SQL has {:.0} clean events where the job has {:.0}: \
-         {:.0} only there and {:.0} only in the job's, told by viewer, video, kind, time and position; and {:.0} dead letters for {:.0}.",
+        "`video-events` to the cleaned topics on a Kafka, exactly once, {} more records a round: by \
+         `flink/stream_processor.py`, by Flink SQL (`benches/engines/flink_sql.py`, which says what of the rules \
+         it lacks), by `streamreel process`, which lands bronze, too. `python3 benches/engines/run.py flink \
+         --events {} --rounds {}`: turn by turn, on two cores that the brokers use as well; {WARM} From before the \
+         work until the offsets of all records are committed, with 2 s between checkpoints, so waiting for the \
+         last one is in the wall time. The brokers' CPU time is not counted. Of all rounds SQL has {:.0} clean \
+         events where the job has {:.0}: {:.0} only there and {:.0} only in the job's, told by viewer, video, \
+         kind, time and position; and {:.0} dead letters for {:.0}.",
         count(sizes.engines),
         sizes.engines,
         sizes.engine_rounds,
@@ -126,8 +129,9 @@ fn flink(sizes: &Sizes, page: &mut Page) -> Result<()> {
     Ok(())
 }
 
-const WARM: &str = "CPU time is that of all processes of a contender, JVM and Python workers, from `/proc`; engines have done the same \
-                    work once before it counts, the program is measured from its start. Ratios are medians with the least and largest.";
+const WARM: &str = "CPU time is that of all processes of a contender, JVM and Python workers, from `/proc`; engines have done \
+     the same work once before it counts, the program is measured from its start. Ratios are medians with the \
+     least and largest.";
 
 #[cfg(test)]
 mod tests {

@@ -130,8 +130,8 @@ fn flink(sizes: &Sizes, page: &mut Page) -> Result<()> {
 }
 
 const WARM: &str = "CPU time is that of all processes of a contender, JVM and Python workers, from `/proc`; engines have done \
-     the same work once before it counts, the program is measured from its start. Ratios are medians with the \
-     least and largest.";
+     the same work once before it counts, the program is measured from its start. What a run costs at any \
+     size, such as plans and commits, is in it. Ratios are medians with the least and largest.";
 
 #[cfg(test)]
 mod tests {

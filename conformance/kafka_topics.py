@@ -4,6 +4,7 @@
     kafka_topics.py BROKERS odd TOPIC                appends records that only other producers would make
     kafka_topics.py BROKERS dump TOPIC FILE          the committed records as Parquet
     kafka_topics.py BROKERS count TOPIC              how many committed records there are
+    kafka_topics.py BROKERS behind TOPIC GROUP       1 if there are records that a group has not committed, else 0
 """
 
 import sys
@@ -18,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 SETTINGS = {"retention.ms": "-1", "message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
 DONE_S = 30
 HOUR_MS = 3_600_000
+STARTING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
 
 
 def make(brokers: str, topic: str, partitions: str) -> None:
@@ -114,6 +116,38 @@ def count(brokers: str, topic: str) -> None:
     print(sum(len(messages) for messages in read(brokers, topic)))
 
 
+def behind(brokers: str, topic: str, group: str) -> None:
+    consumer = Consumer({
+        "bootstrap.servers": brokers, "group.id": group, "isolation.level": "read_committed",
+        "enable.auto.commit": False, "enable.partition.eof": True,
+    })
+    partitions = consumer.list_topics(topic, DONE_S).topics[topic].partitions
+    places = [TopicPartition(topic, partition) for partition in partitions]
+    until = time.monotonic() + DONE_S
+    while True:
+        try:
+            committed = consumer.committed(places, DONE_S)
+            break
+        except KafkaException as problem:
+            # A broker that has just begun looks for its groups; the first member finds out where they are.
+            if not problem.args[0].retriable() and problem.args[0].code() not in STARTING or time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+    # Nothing committed is a negative offset.
+    consumer.assign([TopicPartition(topic, at.partition, max(at.offset, 0)) for at in committed])
+    ended = set()
+    # Offsets alone don't tell: markers of transactions take some after the last record.
+    while len(ended) < len(partitions):
+        message = consumer.poll(DONE_S)
+        if message is None or message.error() is None:
+            break
+        if message.error().code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(message.error())
+        ended.add(message.partition())
+    print(int(len(ended) < len(partitions)))
+    consumer.close()
+
+
 if __name__ == "__main__":
     _, brokers, verb, *arguments = sys.argv
-    {"make": make, "odd": odd, "dump": dump, "count": count}[verb](brokers, *arguments)
+    {"make": make, "odd": odd, "dump": dump, "count": count, "behind": behind}[verb](brokers, *arguments)

@@ -5,6 +5,7 @@
 
 mod criterion;
 mod duckdb;
+mod engines;
 mod jobs;
 mod kafka;
 mod page;
@@ -34,6 +35,10 @@ pub struct Sizes {
     pub build: u64,
     /// Records of the demo.
     pub demo: u64,
+    /// Records of a round beside Spark and Flink.
+    pub engines: u64,
+    /// How often engines are measured.
+    pub engine_rounds: usize,
     /// How often each is measured; the median counts.
     pub rounds: usize,
     /// Whether only to try it out.
@@ -41,10 +46,26 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    const FULL: Self =
-        Self { process: 3_000_000, clean: 3_000_000, build: 10_000_000, demo: 1_000_000, rounds: 3, quick: false };
-    const QUICK: Self =
-        Self { process: 300_000, clean: 300_000, build: 1_000_000, demo: 100_000, rounds: 1, quick: true };
+    const FULL: Self = Self {
+        process: 3_000_000,
+        clean: 3_000_000,
+        build: 10_000_000,
+        demo: 1_000_000,
+        engines: 500_000,
+        engine_rounds: 3,
+        rounds: 3,
+        quick: false,
+    };
+    const QUICK: Self = Self {
+        process: 300_000,
+        clean: 300_000,
+        build: 1_000_000,
+        demo: 100_000,
+        engines: 50_000,
+        engine_rounds: 1,
+        rounds: 1,
+        quick: true,
+    };
 }
 
 /// Runs all of it, or the one part that is named; each is a section of the page. With `--quick` sizes are a tenth, and nothing is
@@ -93,5 +114,6 @@ const PARTS: &[(&str, Part)] = &[
     ("demo", jobs::demo),
     ("serving", serving::serving),
     ("kafka", kafka::kafka),
+    ("engines", engines::engines),
     ("parts", criterion::parts),
 ];

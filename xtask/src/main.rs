@@ -19,7 +19,7 @@ const HELP: &str = "cargo xtask VERB
   ci      everything that a change must pass: fmt, clippy, tidy, tests, the demo, Kafka, other readers of the lake
   tidy    module docs, allowed edges between crates
   bench   measures what is required and the parts; writes docs/performance.md
-          (process|duckdb|builds|demo|serving|kafka|parts: only that section, --quick: small sizes, writes nothing)
+          (process|duckdb|builds|demo|serving|kafka|engines|parts: only that section, --quick: small sizes, writes nothing)
   crash   rounds of killing, stopping and breaking the platform under load; a failed one is repeated by its seed
           (embedded|kafka: only that log, --rounds N of each, --seed S of the first, --write: docs/reliability.md)
   conformance   Spark, dbt Core, Airflow and the Python package give the rows that the program gives; the engines are fetched

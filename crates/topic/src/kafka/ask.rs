@@ -96,6 +96,15 @@ impl Asker {
         })
     }
 
+    /// The members of a group: client id, and where it is.
+    pub(super) fn members(&self, group: &str, limit: Duration) -> KafkaResult<Vec<(String, String)>> {
+        self.ask(|consumer| {
+            let list = consumer.client().fetch_group_list(Some(group), limit)?;
+            let members = list.groups().iter().flat_map(|group| group.members());
+            Ok(members.map(|member| (member.client_id().to_owned(), member.client_host().to_owned())).collect())
+        })
+    }
+
     /// The offsets of these partitions at a timestamp, or at [`Offset::Beginning`] or [`Offset::End`]. `None`: all
     /// records are older.
     pub(super) fn offsets(

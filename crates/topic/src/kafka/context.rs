@@ -1,22 +1,31 @@
 //! What librdkafka tells beside its answers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
+/// What the clients of a log have complained about.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trouble {
+    /// The last complaint.
+    pub(super) last: Option<String>,
+    /// Why the last broker that did not let a client in has not: the kind, and its words.
+    pub(super) refusal: Option<(Code, String)>,
+}
+
 /// Keeps the last complaint of any client of a log, and the first failed delivery of this one.
 pub(super) struct Context {
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Trouble>>,
     undelivered: Mutex<Option<KafkaError>>,
 }
 
 impl Context {
-    pub(super) fn new(trouble: Arc<Mutex<Option<String>>>) -> Self {
+    pub(super) fn new(trouble: Arc<Mutex<Trouble>>) -> Self {
         Self { trouble, undelivered: Mutex::default() }
     }
 
@@ -26,7 +35,11 @@ impl Context {
     }
 
     fn complain(&self, text: &str) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.trim().to_owned());
+        self.trouble().last = Some(text.trim().to_owned());
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -38,8 +51,11 @@ impl ClientContext for Context {
         }
     }
 
-    fn error(&self, _error: KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
         self.complain(reason);
+        if let Some(code @ (Code::Authentication | Code::SSL)) = error.rdkafka_error_code() {
+            self.trouble().refusal = Some((code, reason.trim().to_owned()));
+        }
     }
 }
 

@@ -77,7 +77,9 @@ pub enum Error {
         given: String,
     },
     /// A member of the group lands another lake.
-    #[error("{source}. All processors of a group must land the same lake. Give this one the lake of the others (--home, --lake), or end the others first; one that was killed counts until its session is over (10 s)")]
+    #[error(
+        "{source}. All processors of a group must land the same lake. Give this one the lake of the others (--home, --lake), or end the others first; one that was killed counts until its session is over (10 s)"
+    )]
     OtherLake {
         /// What the log said.
         #[source]

@@ -101,7 +101,8 @@ impl Processor {
     }
 
     /// Joins the group, takes partitions over as they are given, goes on in each where the sinks stand, and runs until `until` or until
-    /// `cancel` is true; then the open commits are finished and the group is left. `progress` is called after every commit.
+    /// `cancel` is true; then the open commits are finished and the group is left. `progress` is called after every commit, and
+    /// when partitions were given or taken.
     ///
     /// # Errors
     /// [`Error::Fenced`] when others take over again and again although the group gives the partitions to this one. After any error
@@ -116,7 +117,11 @@ impl Processor {
         let mut goal = self.goal(until)?;
         let (mut in_a_row, mut commits) = (0, 0);
         while goal.as_ref().is_none_or(|goal| !goal.is_empty()) {
-            match self.work(until, cancel, goal.as_mut(), &mut report, &tell) {
+            let worked = self.work(until, cancel, goal.as_mut(), &mut report, &tell);
+            // It has left the group.
+            report.assigned = 0;
+            tell(&mut report);
+            match worked {
                 Ok(()) => break,
                 Err(Error::Fenced { .. }) if cancel.load(Ordering::Relaxed) => break,
                 Err(error @ Error::Fenced { .. }) => {

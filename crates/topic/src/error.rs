@@ -165,7 +165,9 @@ pub enum Error {
         found: Option<i64>,
     },
     /// The group has a member that writes to something else.
-    #[error("group {group} has a member that writes to {found} ({member}), and this one would write to {target}: each would get a part of the records only")]
+    #[error(
+        "group {group} has a member that writes to {found} ({member}), and this one would write to {target}: each would get a part of the records only"
+    )]
     OtherTarget {
         /// The consumer group.
         group: String,

@@ -184,11 +184,13 @@ impl KafkaMember {
     pub(super) fn join(shared: Arc<Shared>, group: &str, topics: &[&str], target: Option<&str>) -> Result<Self> {
         let target = target.map(|name| Target { group: group.to_owned(), name: name.to_owned() });
         if let Some(target) = &target {
-            let members = shared.place.patiently("ask who is in a group of", |limit| shared.asker.members(group, limit))?;
+            let members =
+                shared.place.patiently("ask who is in a group of", |limit| shared.asker.members(group, limit))?;
             target.other(members).map_or(Ok(()), |other| Err(target.conflict(other)))?;
         }
         let client_id = shared.place.client_id();
-        let client_id = target.as_ref().map_or_else(|| client_id.clone(), |to| format!("{client_id}{TARGET}{}", to.name));
+        let client_id =
+            target.as_ref().map_or_else(|| client_id.clone(), |to| format!("{client_id}{TARGET}{}", to.name));
         let own = [
             ("client.id", &*client_id),
             ("group.id", group),

@@ -1,5 +1,7 @@
 //! Other engines against the program: the same rows from each.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::tools::{command, step};
@@ -12,5 +14,12 @@ pub fn run(args: &[String]) -> Result<()> {
 
 /// Compares with the program as it is built.
 pub fn compare(args: &[String]) -> Result<()> {
-    step("conformance", command("python3", &["conformance/run.py"]).args(args))
+    step("conformance", &mut comparison(args))
+}
+
+/// The command that compares.
+pub fn comparison(args: &[String]) -> Command {
+    let mut command = command("python3", &["conformance/run.py"]);
+    command.args(args);
+    command
 }

@@ -9,6 +9,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
+/// OpenSSL's words.
+const BAD_CERTIFICATE: &str = "certificate verify failed";
+
 /// What the clients of a log have complained about.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trouble {
@@ -53,9 +56,13 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.complain(reason);
-        if let Some(code @ (Code::Authentication | Code::SSL)) = error.rdkafka_error_code() {
-            self.trouble().refusal = Some((code, reason.trim().to_owned()));
-        }
+        let code = match error.rdkafka_error_code() {
+            // librdkafka calls it a lost connection when the certificate is there at the first look at the handshake.
+            Some(Code::BrokerTransportFailure) if reason.contains(BAD_CERTIFICATE) => Code::SSL,
+            Some(code @ (Code::Authentication | Code::SSL)) => code,
+            _ => return,
+        };
+        self.trouble().refusal = Some((code, reason.trim().to_owned()));
     }
 }
 
@@ -67,6 +74,36 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
             self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_let_in_is_told_from_who_is_cut_off() {
+        let refused = |code: Code, reason: &str| {
+            let trouble = Arc::default();
+            Context::new(Arc::clone(&trouble)).error(KafkaError::Global(code), reason);
+            let trouble = trouble.lock().unwrap();
+            assert_eq!(trouble.last.as_deref(), Some(reason));
+            trouble.refusal.as_ref().map(|(code, _)| *code)
+        };
+        let cases = [
+            (
+                Code::Authentication,
+                "SASL authentication error: Invalid username or password",
+                Some(Code::Authentication),
+            ),
+            (Code::SSL, "SSL handshake failed: unexpected message", Some(Code::SSL)),
+            (Code::BrokerTransportFailure, "error:0A000086:SSL routines::certificate verify failed", Some(Code::SSL)),
+            (Code::BrokerTransportFailure, "Connect to ipv4#127.0.0.1:1 failed: Connection refused", None),
+            (Code::AllBrokersDown, "1/1 brokers are down", None),
+        ];
+        for (code, reason, expected) in cases {
+            assert_eq!(refused(code, reason), expected, "{reason}");
         }
     }
 }

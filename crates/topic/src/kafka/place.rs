@@ -27,6 +27,10 @@ const OURS: [&str; 13] = [
     "allow.auto.create.topics",
     "delivery.report.only.error",
 ];
+/// Properties that name a file, or a folder of certificates.
+const FILES: [&str; 4] = ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location"];
+/// In place of a file: look where systems have them.
+const PROBE: &str = "probe";
 const CLIENT_ID: &str = "streamreel";
 /// The largest record that a client sends unless `message.max.bytes` says otherwise; librdkafka's own default.
 const MAX_RECORD_BYTES: usize = 1_000_000;
@@ -79,6 +83,11 @@ impl Place {
         }
         if let Some(name) = settings.properties.keys().find(|name| OURS.contains(&name.as_str())) {
             return Err(wrong(format!("the property {name} is not yours to set: what the log promises rests on it")));
+        }
+        for name in FILES {
+            let Some(file) = settings.properties.get(name).filter(|file| *file != PROBE) else { continue };
+            // The client's own words would not say which file.
+            std::fs::metadata(file).map_err(|source| wrong(format!("can't read {file} (kafka.{name}): {source}")))?;
         }
         Ok(Self {
             servers: servers.to_owned(),

@@ -8,7 +8,9 @@
 #   broker.sh kill DIR         SIGKILL, as a power cut would; `start` recovers
 #
 # PORT+1 is the controller's. STREAMREEL_KAFKA_PROXY=LISTENED:ADVERTISED adds a listener for clients that come through a proxy:
-# the broker listens on the one port and tells them of the other. STREAMREEL_KAFKA_JARS names another place for the jars, STREAMREEL_KAFKA_HEAP the heap.
+# the broker listens on the one port and tells them of the other. STREAMREEL_KAFKA_SECURE=PORT adds one with TLS and a login (SASL_SSL; PLAIN,
+# SCRAM-SHA-256 and SCRAM-SHA-512) for the user `streamreel` with the password in STREAMREEL_KAFKA_PASSWORD; clients trust DIR/tls/ca.pem.
+# STREAMREEL_KAFKA_JARS names another place for the jars, STREAMREEL_KAFKA_HEAP the heap.
 set -euo pipefail
 
 readonly KAFKA=4.3.1
@@ -20,6 +22,9 @@ readonly HEAP=${STREAMREEL_KAFKA_HEAP:-256m}
 readonly READY='Kafka Server started'
 readonly START_S=90
 readonly STOP_S=30
+readonly USER_NAME=streamreel
+# Of the key store, which nobody but this broker reads.
+readonly STORE_PASSWORD=changeit
 
 fail() {
   echo "broker.sh: $*" >&2
@@ -66,19 +71,56 @@ XML
   exec 8>&-
 }
 
+# An authority of its own, and a certificate for 127.0.0.1 and localhost that it has signed.
+certify() { # DIR
+  [[ -f $1/tls/ca.pem ]] && return
+  local work=$1/tls.new
+  rm -rf "$work"
+  mkdir -m 700 "$work"
+  # Each with its own store: a start of this tool is half a second, so as few of them as possible.
+  ca() { keytool "$@" -alias ca -storetype PKCS12 -storepass "$STORE_PASSWORD" -keystore "$work/ca.p12" 2>>"$work/log"; }
+  broker() {
+    keytool "$@" -alias broker -storetype PKCS12 -storepass "$STORE_PASSWORD" -keystore "$work/broker.p12" 2>>"$work/log"
+  }
+  {
+    ca -genkeypair -keyalg EC -groupname secp256r1 -validity 3650 -dname "CN=StreamReel's test authority" -ext bc:c &&
+      ca -exportcert -rfc >"$work/ca.pem" &&
+      broker -genkeypair -keyalg EC -groupname secp256r1 -validity 3650 -dname CN=localhost &&
+      broker -certreq | ca -gencert -rfc -validity 3650 -ext san=ip:127.0.0.1,dns:localhost >"$work/broker.pem" &&
+      cat "$work/ca.pem" "$work/broker.pem" | broker -importcert -noprompt
+  } || { cat "$work/log" >&2; fail "can't make certificates in $work"; }
+  mv "$work" "$1/tls"
+}
+
 configure() { # DIR PORT
   local proxied_listener='' proxied_advertised='' proxied_protocol=''
+  local secure_listener='' secure_advertised='' secure_protocol='' secure=''
   if [[ -n ${STREAMREEL_KAFKA_PROXY:-} ]]; then
     proxied_listener=PROXIED://127.0.0.1:${STREAMREEL_KAFKA_PROXY%%:*},
     proxied_advertised=PROXIED://127.0.0.1:${STREAMREEL_KAFKA_PROXY##*:},
     proxied_protocol=PROXIED:PLAINTEXT,
   fi
+  if [[ -n ${STREAMREEL_KAFKA_SECURE:-} ]]; then
+    secure_listener=SECURE://127.0.0.1:$STREAMREEL_KAFKA_SECURE,
+    secure_advertised=$secure_listener
+    secure_protocol=SECURE:SASL_SSL,
+    secure="listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.secure.ssl.keystore.type=PKCS12
+listener.name.secure.ssl.keystore.location=$1/tls/broker.p12
+listener.name.secure.ssl.keystore.password=$STORE_PASSWORD
+listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$USER_NAME=\"$STREAMREEL_KAFKA_PASSWORD\";"
+    local mechanism
+    for mechanism in 256 512; do
+      secure+="
+listener.name.secure.scram-sha-$mechanism.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    done
+  fi
   cat >"$1/server.properties" <<CONF
 process.roles=broker,controller
 node.id=1
-listeners=${proxied_listener}CLIENTS://127.0.0.1:$2,CONTROLLER://127.0.0.1:$(($2 + 1))
-advertised.listeners=${proxied_advertised}CLIENTS://127.0.0.1:$2
-listener.security.protocol.map=${proxied_protocol}CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=${proxied_listener}${secure_listener}CLIENTS://127.0.0.1:$2,CONTROLLER://127.0.0.1:$(($2 + 1))
+advertised.listeners=${proxied_advertised}${secure_advertised}CLIENTS://127.0.0.1:$2
+listener.security.protocol.map=${proxied_protocol}${secure_protocol}CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENTS
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:$(($2 + 1))
@@ -98,6 +140,7 @@ group.min.session.timeout.ms=1000
 # After a kill the controller takes the node back only when the dead one's session is over.
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
+$secure
 CONF
   cat >"$1/log4j2.properties" <<'CONF'
 appender.out.type=Console
@@ -130,6 +173,17 @@ start() { # DIR PORT
   if process "$dir" >/dev/null; then return; fi
   # Somebody else's server would look like ours.
   if listens "$port" || listens $((port + 1)); then fail "port $port or $((port + 1)) is in use"; fi
+  local users=()
+  if [[ -n ${STREAMREEL_KAFKA_SECURE:-} ]]; then
+    # It is written into files that have rules of their own for other characters.
+    [[ ${STREAMREEL_KAFKA_PASSWORD:-} =~ ^[A-Za-z0-9_.-]+$ ]] ||
+      fail "STREAMREEL_KAFKA_SECURE wants a password of letters, digits, '_', '.' and '-' in STREAMREEL_KAFKA_PASSWORD"
+    certify "$dir"
+    local mechanism
+    for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do
+      users+=(--add-scram "$mechanism=[name=$USER_NAME,password=$STREAMREEL_KAFKA_PASSWORD]")
+    done
+  fi
   configure "$dir" "$port"
   local java=(java -cp "$JARS/*" "-Dlog4j2.configurationFile=$dir/log4j2.properties")
   if [[ ! -f $dir/data/meta.properties ]]; then
@@ -137,7 +191,7 @@ start() { # DIR PORT
     local id
     id=A$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c 2-22)
     "${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format \
-      --cluster-id "$id" --config "$dir/server.properties" >"$dir/format.log" 2>&1 ||
+      --cluster-id "$id" --config "$dir/server.properties" "${users[@]}" >"$dir/format.log" 2>&1 ||
       { cat "$dir/format.log" >&2; fail "can't format $dir"; }
   fi
   : >"$dir/log"

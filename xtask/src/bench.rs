@@ -80,6 +80,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let sizes = if quick { Sizes::QUICK } else { Sizes::FULL };
     step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
     step("build the direct job", &mut cargo("build", &["--release", "--example", "measure"]))?;
+    step("build the producers", &mut cargo("build", &["--release", "--example", "produce"]))?;
     let scratch = Scratch::new("bench")?;
     let report = Report {
         path: "docs/performance.md",

@@ -84,7 +84,7 @@ pub fn run(args: &[String]) -> Result<()> {
                 let lost = loss::measure(&scratch, if quick { "100000" } else { "1000000" })?;
                 if quick { eprint!("{lost}") } else { loss::write(&lost)? }
             }
-            "soak" => put(part, quick, &soak::run_up(&scratch, if quick { 45 } else { 180 })?)?,
+            "soak" => put(part, quick, &soak::soak(&scratch, if quick { 45 } else { 1_200 })?)?,
             _ => engines::compare(quick)?,
         }
     }

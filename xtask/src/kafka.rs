@@ -70,6 +70,9 @@ pub fn run() -> Result<()> {
     let mut test = cargo("test", &["--release", "--test", "kafka", "--", "--nocapture"]);
     test.env("STREAMREEL_TEST_KAFKA", broker.address()).env("STREAMREEL_TEST_KAFKA_DIR", &broker.folder);
     step("the log, and the whole way, on Kafka", &mut test)?;
-    let mut test = cargo("test", &["--release", "--test", "group", "--", "--nocapture"]);
-    step("a group of processors on Kafka", &mut test)
+    let own = [("group", "a group of processors on Kafka"), ("login", "TLS and a login on Kafka")];
+    for (name, what) in own {
+        step(what, &mut cargo("test", &["--release", "--test", name, "--", "--nocapture"]))?;
+    }
+    Ok(())
 }

@@ -215,6 +215,15 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
+/// How much y grows with x, by least squares.
+pub fn slope(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let products: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    products / points.iter().map(|point| (point.0 - x).powi(2)).sum::<f64>()
+}
+
 /// The largest.
 pub fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
     values.into_iter().fold(f64::NAN, f64::max)
@@ -249,6 +258,14 @@ mod tests {
             assert_eq!(median(values.clone()), expected, "{values:?}");
         }
         assert!(median([]).is_nan());
+    }
+
+    #[test]
+    fn slopes() {
+        let line: Vec<(f64, f64)> = (0..10).map(|x| (f64::from(x), 3.0 - 0.5 * f64::from(x))).collect();
+        assert!((slope(&line) + 0.5).abs() < 1e-12);
+        assert!((slope(&[(0.0, 1.0), (1.0, 2.0), (2.0, 1.0)])).abs() < 1e-12);
+        assert!(slope(&[(1.0, 1.0)]).is_nan());
     }
 
     #[test]

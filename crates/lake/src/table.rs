@@ -103,6 +103,15 @@ impl Table {
         &self.id
     }
 
+    /// A UUID given when the table was made: a table that is deleted and made anew has another, one that is moved keeps it.
+    ///
+    /// # Errors
+    /// A table without metadata is damaged.
+    pub fn identity(&self) -> Result<String> {
+        let state = self.delta().snapshot().map_err(|e| self.error("ask for the identity of", e))?;
+        Ok(state.metadata().id().to_owned())
+    }
+
     /// Where it is.
     pub fn place(&self) -> Place {
         self.lake.table_place(&self.id)

@@ -76,6 +76,15 @@ pub enum Error {
         /// The log given.
         given: String,
     },
+    /// A member of the group lands another lake.
+    #[error(
+        "{source}. All processors of a group must land the same lake. Give this one the lake of the others (--home, --lake), or end the others first; one that was killed counts until its session is over (10 s)"
+    )]
+    OtherLake {
+        /// What the log said.
+        #[source]
+        source: Box<streamreel_topic::Error>,
+    },
     /// The topics do not fit each other.
     #[error("topic {topic} has {has} partitions and {VIDEO_EVENTS} has {needs}: they must have the same number", VIDEO_EVENTS = crate::names::VIDEO_EVENTS)]
     Partitions {
@@ -145,6 +154,7 @@ pub(crate) fn log(operation: &'static str) -> impl Fn(streamreel_topic::Error) -
         streamreel_topic::Error::Fenced { .. } | streamreel_topic::Error::OffsetConflict { .. } => {
             Error::Fenced { detail: source.to_string() }
         }
+        streamreel_topic::Error::OtherTarget { .. } => Error::OtherLake { source: Box::new(source) },
         source => Error::Log { operation, source: Box::new(source) },
     }
 }

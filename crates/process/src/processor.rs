@@ -57,6 +57,8 @@ struct Bronze {
     sink: BronzeSink,
     /// Is asked where bronze stands.
     table: Mutex<Table>,
+    /// Of the table.
+    identity: String,
 }
 
 impl Processor {
@@ -81,7 +83,8 @@ impl Processor {
             let mut table = runtime.block_on(open_bronze(lake))?;
             runtime.block_on(way::settle(&mut table, &*log, &settings, partitions))?;
             schema = table.schema();
-            bronze = Some(Bronze { table: Mutex::new(table.clone()), sink: BronzeSink::new(table)? });
+            let identity = table.identity().map_err(error::lake("ask for the identity of bronze.events"))?;
+            bronze = Some(Bronze { table: Mutex::new(table.clone()), sink: BronzeSink::new(table)?, identity });
         }
         if settings.from == ReadFrom::Cleaned && bronze.is_none() {
             return Err(Error::NoLake);
@@ -98,7 +101,8 @@ impl Processor {
     }
 
     /// Joins the group, takes partitions over as they are given, goes on in each where the sinks stand, and runs until `until` or until
-    /// `cancel` is true; then the open commits are finished and the group is left. `progress` is called after every commit.
+    /// `cancel` is true; then the open commits are finished and the group is left. `progress` is called after every commit, and
+    /// when partitions were given or taken.
     ///
     /// # Errors
     /// [`Error::Fenced`] when others take over again and again although the group gives the partitions to this one. After any error
@@ -113,7 +117,11 @@ impl Processor {
         let mut goal = self.goal(until)?;
         let (mut in_a_row, mut commits) = (0, 0);
         while goal.as_ref().is_none_or(|goal| !goal.is_empty()) {
-            match self.work(until, cancel, goal.as_mut(), &mut report, &tell) {
+            let worked = self.work(until, cancel, goal.as_mut(), &mut report, &tell);
+            // It has left the group.
+            report.assigned = 0;
+            tell(&mut report);
+            match worked {
                 Ok(()) => break,
                 Err(Error::Fenced { .. }) if cancel.load(Ordering::Relaxed) => break,
                 Err(error @ Error::Fenced { .. }) => {
@@ -160,7 +168,9 @@ impl Processor {
     ) -> Result<()> {
         let (log, settings) = (&*self.log, &self.settings);
         let group = settings.from.group(&settings.group);
-        let membership = log.join(&group, settings.from.topics()).map_err(error::log("join the group"))?;
+        // The lake by the identity of its table: one that is reached by other names is the same.
+        let lake = self.bronze.as_ref().map(|bronze| &*bronze.identity);
+        let membership = log.join(&group, settings.from.topics(), lake).map_err(error::log("join the group"))?;
         let (mut sink, table) = match &mut self.bronze {
             Some(bronze) => (Some(&mut bronze.sink), Some(&bronze.table)),
             None => (None, None),

@@ -95,7 +95,7 @@ pub struct Rebuilt {
     pub is_complete: bool,
 }
 
-/// A report after a commit.
+/// A report after a commit, or after partitions were given or taken.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Progress {
     /// What every sink has committed so far in this run.
@@ -103,6 +103,9 @@ pub struct Progress {
     pub counts: Counts,
     /// Each partition that this processor was given, also if another one has it now.
     pub partitions: Vec<PartitionReport>,
+    /// How many partitions this processor holds now.
+    #[serde(skip)]
+    pub assigned: usize,
     /// Windows rebuilt so far.
     pub rebuilt: Vec<Rebuilt>,
     /// Transactions on the cleaned topics in this run.

@@ -133,6 +133,10 @@ impl Shift<'_, '_> {
             }
             self.watch().check_membership()?;
             self.follow_the_group()?;
+            if self.task.report.assigned != self.posts.len() {
+                self.task.report.assigned = self.posts.len();
+                (self.task.tell)(self.task.report);
+            }
             if !self.is_closing && self.is_over()? {
                 self.close();
             }

@@ -217,7 +217,7 @@ fn a_run_to_the_end_waits_for_what_others_do() {
     let log = log_in(dir.path());
     feed(&*log, &dirty(100, 6));
     // Has a part of the partitions and does nothing about it.
-    let idle = log.join(names::GROUP, &[names::VIDEO_EVENTS]).unwrap();
+    let idle = log.join(names::GROUP, &[names::VIDEO_EVENTS], None).unwrap();
     until(|| idle.changes().unwrap().len() == PARTITIONS as usize);
     std::thread::scope(|scope| {
         let running = scope.spawn(|| run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap()));

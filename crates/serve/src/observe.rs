@@ -21,6 +21,10 @@ pub const RECORDS: &str = "streamreel_records_total";
 pub const RECEIVED_RECORDS: &str = "streamreel_received_records_total";
 /// Gauge: records received and not yet cleaned.
 pub const UNPROCESSED_RECORDS: &str = "streamreel_unprocessed_records";
+/// Gauge: the same for each partition of the topic, where our processor cleans.
+pub const CONSUMER_LAG_RECORDS: &str = "streamreel_consumer_lag_records";
+/// Gauge: partitions that the processor of this program holds.
+pub const ASSIGNED_PARTITIONS: &str = "streamreel_assigned_partitions";
 /// Gauge: viewers now.
 pub const VIEWERS: &str = "streamreel_viewers";
 /// Gauge: clients of the live stream.
@@ -76,6 +80,12 @@ fn describe() {
     );
     describe_counter!(RECEIVED_RECORDS, Unit::Count, "Records that came into the topic since this program started");
     describe_gauge!(UNPROCESSED_RECORDS, Unit::Count, "Records received and not yet cleaned");
+    describe_gauge!(
+        CONSUMER_LAG_RECORDS,
+        Unit::Count,
+        "Offsets of a partition that the group of processors has not got to; on a Kafka an upper bound of its records"
+    );
+    describe_gauge!(ASSIGNED_PARTITIONS, Unit::Count, "Partitions that the processor of this program holds");
     describe_gauge!(VIEWERS, Unit::Count, "Users whose newest event within 60 s neither pauses nor ends");
     describe_gauge!(LIVE_CLIENTS, Unit::Count, "Clients of the live stream");
     describe_gauge!(LAKE_BEHIND_RECORDS, Unit::Count, "Records received that are not in bronze yet");
@@ -87,6 +97,11 @@ fn describe() {
     describe_counter!(HTTP_REQUESTS, Unit::Count, "Requests by route, method and status");
     describe_histogram!(HTTP_REQUEST_SECONDS, Unit::Seconds, "How long a request takes until its answer begins");
     describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "Open connections");
+}
+
+/// Notes how many partitions the processor of this program holds.
+pub fn assigned_partitions(count: usize) {
+    metrics::gauge!(ASSIGNED_PARTITIONS).set(count as f64);
 }
 
 /// Counts a request, times it, and logs it in a span with its id.

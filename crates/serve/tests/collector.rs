@@ -319,8 +319,8 @@ impl Log for Failing {
         self.log.committed(group, topic, partition)
     }
 
-    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>> {
-        self.log.join(group, topics)
+    fn join(&self, group: &str, topics: &[&str], target: Option<&str>) -> Result<Box<dyn Membership>> {
+        self.log.join(group, topics, target)
     }
 
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {

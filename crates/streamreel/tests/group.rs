@@ -118,6 +118,10 @@ fn come_and_go(home: &Home, log: &str) -> Vec<Value> {
     };
     let first = start("first");
     wait_for("the first lands", || rows(home) > 0);
+    // Of another lake: refused, and nobody is disturbed.
+    let other = home.file("other-lake").to_string_lossy().into_owned();
+    let said = home.fails(1, &["--log", log, "--lake", &other, "process", "--follow"]);
+    assert!(said.contains("must land the same lake") && said.contains("--lake"), "{said}");
     let (second, third) = (start("second"), start("third"));
     sleep(Duration::from_secs(2));
     lands_on("three land");

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,18 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 fn interrupt(child: &std::process::Child) {
     let status = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(status.expect("kill runs").success());
+}
+
+/// What Prometheus would collect; nothing where nobody answers.
+fn metrics(port: u16) -> String {
+    let ask = || -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
+    };
+    text(&ask().unwrap_or_default())
 }
 
 #[test]
@@ -83,18 +97,56 @@ fn several_ups_share_the_work_and_one_builds() {
         home.ok(&["simulate", "--events", "2000", "--seed", "5"]);
         builds("first.log") > 0
     });
+    let metric = |up: &str, name: &str| {
+        let (said, page) = (said(up), "http://127.0.0.1:");
+        let port = said.split(page).nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+        let metrics = metrics(port);
+        let line = metrics.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '))?;
+        line.rsplit_once(' ')?.1.parse::<f64>().ok()
+    };
+    let assigned = |up: &str| metric(up, "streamreel_assigned_partitions");
+    until("the first holds all partitions", || assigned("first.log") == Some(4.0));
+    until("nothing is left to do", || {
+        metric("first.log", "streamreel_consumer_lag_records{partition=\"3\"}") == Some(0.0)
+    });
     let mut second = start("second.log");
+    until("each holds two", || [assigned("first.log"), assigned("second.log")] == [Some(2.0); 2]);
     until("the first builds, and not the second", || builds("first.log") > 3);
     assert_eq!(builds("second.log"), 0, "{}", said("second.log"));
     first.kill().expect("killed");
     first.wait().expect("waited");
     until("the second builds when the first has gone", || builds("second.log") > 0);
+    until("the second holds all partitions", || assigned("second.log") == Some(4.0));
     home.ok(&["simulate", "--events", "20000", "--seed", "6"]);
     home.ok(&["process"]);
     interrupt(&second);
     assert!(second.wait().expect("waited").success(), "{}", said("second.log"));
     home.ok(&["build"]);
     home.ok(&["audit"]);
+}
+
+#[test]
+fn a_processor_of_another_lake_is_refused() {
+    let home = Home::new();
+    home.ok(&["simulate", "--events", "2000", "--seed", "5"]);
+    let first = home.start(&["process", "--follow"]);
+    until("the first lands", || home.path().join("log/groups/group-streamreel/partition-video-events-3.lock").exists());
+    let other = home.file("other-lake").to_string_lossy().into_owned();
+    for command in [&["process"][..], &["process", "--follow"]] {
+        let said = home.fails(1, &[&["--lake", &other], command].concat());
+        assert!(said.contains("must land the same lake") && said.contains("--lake"), "{said}");
+    }
+    // The one that was there goes on, and one of the same lake shares the work, whatever it calls it.
+    home.ok(&["simulate", "--events", "2000", "--seed", "6"]);
+    let same = home.path().join("data_lake").to_string_lossy().into_owned();
+    home.ok(&["--lake", &same, "process"]);
+    interrupt(&first);
+    assert!(first.wait_with_output().expect("it ends").status.success());
+    assert_eq!(home.number("select count(*) from bronze.events"), 4_000);
+    // And after it another lake may be landed.
+    home.ok(&["--lake", &other, "process"]);
+    let rows = home.json(&["--lake", &other, "query", "select count(*) as n from bronze.events"]);
+    assert_eq!(rows[0]["n"], 4_000);
 }
 
 #[test]

@@ -164,6 +164,20 @@ pub enum Error {
         /// What is stored, or was given before in this transaction.
         found: Option<i64>,
     },
+    /// The group has a member that writes to something else.
+    #[error(
+        "group {group} has a member that writes to {found} ({member}), and this one would write to {target}: each would get a part of the records only"
+    )]
+    OtherTarget {
+        /// The consumer group.
+        group: String,
+        /// What this member would write to.
+        target: String,
+        /// What the other one writes to.
+        found: String,
+        /// Which one it is.
+        member: String,
+    },
     /// Offsets that run backwards or below 0.
     #[error("group {group}, topic {topic}, partition {partition}: offsets must rise, not go from {from} to {next}")]
     BadOffsets {
@@ -243,6 +257,16 @@ pub enum Error {
         waited_s: u64,
         /// The last that was heard.
         detail: String,
+    },
+    /// A broker refuses the login, or has a certificate that is not trusted.
+    #[error("Kafka at {servers} can't be logged in to: {detail}. Check {advice}")]
+    NotLetIn {
+        /// The brokers.
+        servers: String,
+        /// What was heard.
+        detail: String,
+        /// The settings to look at.
+        advice: &'static str,
     },
     /// Kafka has refused.
     #[error("cannot {operation} Kafka at {servers}: {detail}")]

@@ -35,11 +35,13 @@ pub trait Log: Send + Sync {
     /// The offset at which a consumer group goes on; `None` when it has not stored one.
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>>;
 
-    /// Joins a consumer group, whose members share the partitions of these topics. All members of a group name the same ones.
+    /// Joins a consumer group, whose members share the partitions of these topics. All members of a group name the same ones, and the
+    /// same `target`: what they write to together, if anything.
     ///
     /// # Errors
+    /// [`Error::OtherTarget`](crate::Error::OtherTarget) when there is a member with another target;
     /// [`Error::UnknownTopic`](crate::Error::UnknownTopic), and those of the store.
-    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>>;
+    fn join(&self, group: &str, topics: &[&str], target: Option<&str>) -> Result<Box<dyn Membership>>;
 
     /// A producer with this transactional id. An older producer with the same id is fenced: nothing that it has not
     /// committed by now will ever be stored.

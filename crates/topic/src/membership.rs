@@ -37,6 +37,10 @@ pub enum Change {
 pub trait Membership: Send + Sync {
     /// What the group wants since the last call; does not wait. The partitions of a member that has just joined come in
     /// one of the next calls.
+    ///
+    /// # Errors
+    /// [`Error::OtherTarget`](crate::Error::OtherTarget) when somebody with another target has joined at the same moment, and those
+    /// of the store.
     fn changes(&self) -> Result<Vec<Change>>;
 
     /// Lets go of a partition that was asked back.

@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::bench::Sizes;
 use crate::bench::page::{Page, count, rate, seconds};
 use crate::kafka::Broker;
-use crate::measure::{Cost, Home, Running, Scratch, median};
-use crate::tools::{command, step};
+use crate::measure::{Cost, Home, Running, Scratch, median, run};
+use crate::tools::{command, step, target};
 
 const DIRT: &str = "0.05";
 const PER_S: f64 = 0.25e6;
@@ -25,14 +25,43 @@ const P99_MS: f64 = 500.0;
 /// Events a second while partitions move.
 const MOVING_LOAD: &str = "20000";
 const PAUSE_S: f64 = 3.0;
+const PRICE_PERCENT: f64 = 5.0;
 /// Left out at the beginning, while programs start.
 const WARM_UP_MS: f64 = 3_000.0;
 
 /// Both logs, turn by turn.
 pub fn kafka(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
     whole_way(sizes, scratch, page)?;
+    transactions(sizes, page)?;
     latency(sizes, scratch, page)?;
     moving(sizes, scratch, page)
+}
+
+/// What transactions cost, at the producers themselves.
+fn transactions(sizes: &Sizes, page: &mut Page) -> Result<()> {
+    let broker = Broker::start()?;
+    let (records, rounds) = (sizes.process / 3, sizes.rounds.max(3));
+    let args = [broker.address(), records.to_string(), rounds.to_string()];
+    let cost = run(command(target().join("release/examples/produce"), &[]).args(args))?;
+    let (mut rows, mut prices) = (Vec::new(), Vec::new());
+    for line in cost.stdout.lines() {
+        let round: Value = serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
+        let per_s = |name: &str| round[name].as_f64().with_context(|| format!("no {name}: {line}"));
+        let (with, without) = (per_s("transactional_per_s")?, per_s("idempotent_per_s")?);
+        let price = 100.0 * (1.0 - with / without);
+        rows.push(vec![rate(with), rate(without), format!("{price:.1} %")]);
+        prices.push(price);
+    }
+    let price = median(prices);
+    let target = format!("at most {PRICE_PERCENT:.0} % of throughput");
+    page.require("price of transactions", &target, format!("{price:.1} %"), price <= PRICE_PERCENT);
+    let how = format!(
+        "{} records a round in batches of 5,000 through the log's producer, committed every 100,000, and through one that is idempotent \
+         and has no transactions, flushed as often; the same settings and broker, turn by turn. The price is the median of the rounds'.",
+        count(records)
+    );
+    page.section("What transactions cost", &how, &["in transactions", "without", "price"], &rows);
+    Ok(())
 }
 
 /// What chooses the log.

@@ -1,29 +1,49 @@
-//! `up` under load for minutes: what goes in comes out, and memory stays where it is.
+//! `up` under load for minutes, with the topics in the home and on a Kafka: what goes in comes out, and memory stays where it is.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::measure::{Running, Scratch, largest, run};
+use crate::kafka::Broker;
+use crate::measure::{Cost, Home, Running, Scratch, largest, run, slope};
 use crate::tools::command;
 
-const RATE: u64 = 5_000;
+const RATE: &str = "50000";
+const DIRT: &str = "0.05";
 const LOOK: Duration = Duration::from_millis(200);
+/// Memory that grows by less is flat: a tenth of a GB in twenty minutes.
+const FLAT_MIB_PER_MIN: f64 = 5.0;
+const MIB_PER_GB: f64 = 1e9 / (1024.0 * 1024.0);
 
-/// Runs it for so many seconds; a section of the page.
-pub fn run_up(scratch: &Scratch, for_s: u64) -> Result<String> {
+/// Runs it for so many seconds on either log; below its heading on the page.
+pub fn soak(scratch: &Scratch, for_s: u64) -> Result<String> {
+    let embedded = run_up(scratch, for_s, None)?;
+    let broker = Broker::start()?;
+    Ok(embedded + "\n" + &run_up(scratch, for_s, Some(&broker))?)
+}
+
+fn run_up(scratch: &Scratch, for_s: u64, broker: Option<&Broker>) -> Result<String> {
     let home = scratch.home("soak");
-    let rate = RATE.to_string();
-    let settings = ["--set", "build.every=20s", "--set", "upkeep.every=15s"];
-    let mut up = home.command(&settings);
-    up.args(["up", "--simulate", &rate, "--http", "127.0.0.1:0", "--sql", "127.0.0.1:0"]);
-    let mut running = Running::start(&mut up)?;
-    let (began, length) = (Instant::now(), Duration::from_secs(for_s));
-    // Resident memory in GB, with when.
+    let log = broker.map_or_else(Vec::new, |broker| vec!["--log".to_owned(), broker.url()]);
+    let program = |args: &[&str]| {
+        let mut program = home.command(&[]);
+        program.args(&log).args(args);
+        program
+    };
+    let every = ["--set", "build.every=60s", "--set", "upkeep.every=60s"];
+    let up = ["up", "--http", "127.0.0.1:0", "--sql", "127.0.0.1:0"];
+    let mut running = Running::start(&mut program(&[&every[..], &up].concat()))?;
+    // A process of its own: what it remembers of its viewers grows, and is not what is measured.
+    let time = format!("{for_s}s");
+    let simulate = ["simulate", "--rate", RATE, "--for", &time, "--dirt", DIRT];
+    let mut simulator = Running::start(&mut program(&simulate))?;
+    let began = Instant::now();
+    // Resident memory of `up` in GB, with when.
     let mut resident = Vec::new();
-    while began.elapsed() < length {
+    while simulator.look() {
         if !running.look() {
             let (status, cost) = running.finish()?;
             bail!("up ended by itself with {status}\n{}", cost.stdout);
@@ -31,46 +51,88 @@ pub fn run_up(scratch: &Scratch, for_s: u64) -> Result<String> {
         resident.extend(running.resident_gb().map(|gb| (began.elapsed(), gb)));
         thread::sleep(LOOK);
     }
+    let length = began.elapsed();
+    let sent = succeeded("simulate", simulator)?.1["records"].as_u64().context("simulate printed no counts")?;
     run(&mut command("kill", &["-INT", &running.id().to_string()]))?;
     let interrupted = Instant::now();
-    let (status, cost) = running.finish()?;
+    let (cost, summary) = succeeded("up", running)?;
     let stopped_s = interrupted.elapsed().as_secs_f64();
-    if !status.success() {
-        bail!("up ended with {status}\n{}", cost.stdout);
+    if summary["received"].as_u64() != Some(sent) {
+        bail!("{sent} records were simulated, and up processed {}", summary["received"]);
     }
-    let summary: Value = serde_json::from_str(&cost.stdout).context("up printed no JSON")?;
-    let processed = summary["received"].as_u64().context("up printed no counts")?;
-    home.run(&["build"])?;
-    let audit = home.json(&["audit"])?.1;
+    let (equations, builds) = audit(&home, &program)?;
+    home.remove("")?;
+    let place = if broker.is_some() { "On a Kafka on the same cores" } else { "With the topics in the home" };
+    Ok(format!(
+        "### {place}\n\n`streamreel up` with a build and upkeep every 60 s, and `simulate --rate {RATE}` beside it for \
+         {for_s} s as a process of its own, then Ctrl-C:\n\n\
+         * {sent} records simulated and processed, {:.0} a second; {builds} builds published; it stopped in {stopped_s:.1} s\n\
+         * the audit holds, all {equations} equations of it\n\
+         {}\
+         * CPU time: {:.0} s of {:.0} s wall time; peak of resident memory: {:.2} GB\n",
+        sent as f64 / length.as_secs_f64(),
+        memory(&resident, length),
+        cost.cpu_s,
+        cost.wall_s,
+        cost.peak_gb,
+    ))
+}
+
+/// What a program that has to succeed printed at its end, and what it cost.
+fn succeeded(name: &str, program: Running) -> Result<(Cost, Value)> {
+    let (status, cost) = program.finish()?;
+    if !status.success() {
+        bail!("{name} ended with {status}\n{}", cost.stdout);
+    }
+    let summary = serde_json::from_str(&cost.stdout).with_context(|| format!("{name} printed no JSON"))?;
+    Ok((cost, summary))
+}
+
+/// Builds and audits; how many equations hold, and how many builds there were.
+fn audit(home: &Home, program: &dyn Fn(&[&str]) -> Command) -> Result<(usize, Value)> {
+    run(&mut program(&["build"]))?;
+    let (_, audit) = succeeded("audit", Running::start(&mut program(&["audit"]))?)?;
     if audit["holds"] != true {
         bail!("the audit does not hold: {audit}");
     }
     let equations = audit["equations"].as_array().map_or(0, Vec::len);
-    let builds = home.query("select count(*) as n from gold.builds")?[0]["n"].clone();
-    let topics = home.json(&["topics"])?.1;
-    let received = records(&topics, "video-events").context("no topic video-events")?;
-    if received != processed {
-        bail!("{received} records are in video-events, {processed} were processed");
-    }
-    let during = |from: u64, to: u64| {
-        let within = |at: &Duration| (length * from as u32 / 3..length * to as u32 / 3).contains(at);
+    Ok((equations, home.query("select count(*) as n from gold.builds")?[0]["n"].clone()))
+}
+
+/// How resident memory went, in GB with when.
+fn memory(resident: &[(Duration, f64)], length: Duration) -> String {
+    // In the first half caches fill, and threads get their arenas.
+    let steady = resident.iter().filter(|(at, _)| *at >= length / 2);
+    let points: Vec<(f64, f64)> = steady.map(|(at, gb)| (at.as_secs_f64() / 60.0, gb * MIB_PER_GB)).collect();
+    let growth = slope(&points);
+    let verdict = if growth <= FLAT_MIB_PER_MIN { "flat" } else { "**not flat**" };
+    let during = |from: u32, to: u32| {
+        let within = |at: &Duration| (length * from / 3..length * to / 3).contains(at);
         largest(resident.iter().filter(|(at, _)| within(at)).map(|(_, gb)| *gb))
     };
-    Ok(format!(
-        "`streamreel up --simulate {RATE}` for {for_s} s with a build every 20 s and upkeep every 15 s, then Ctrl-C:\n\n\
-         * {processed} records simulated and processed, {builds} builds published; it stopped in {stopped_s:.1} s\n\
-         * the audit holds, all {equations} equations of it\n\
-         * largest resident memory in the three thirds of the run: {:.2}, {:.2} and {:.2} GB; peak {:.2} GB\n\
-         * CPU time: {:.0} s of {:.0} s wall time\n",
+    format!(
+        "* resident memory of `up` grows by {growth:.2} MiB a minute (least squares, the second half of the time): {verdict}; \
+         flat is at most {FLAT_MIB_PER_MIN:.0} MiB a minute\n\
+         * largest resident memory in the three thirds of the run: {:.2}, {:.2} and {:.2} GB\n",
         during(0, 1),
         during(1, 2),
         during(2, 3),
-        cost.peak_gb,
-        cost.cpu_s,
-        cost.wall_s,
-    ))
+    )
 }
 
-fn records(topics: &Value, name: &str) -> Option<u64> {
-    topics.as_array()?.iter().find(|topic| topic["name"] == name)?["records"].as_u64()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_judged_by_the_second_half() {
+        let run = |mib: fn(f64) -> f64| {
+            let looks: Vec<_> = (0..200).map(|i| (Duration::from_secs(i), mib(i as f64 / 60.0) / MIB_PER_GB)).collect();
+            memory(&looks, Duration::from_secs(200))
+        };
+        let fills = run(|minutes| 500.0 + 100.0 * minutes.min(1.5));
+        assert!(fills.contains("by 0.00 MiB a minute") && fills.contains(": flat;"), "{fills}");
+        let leaks = run(|minutes| 500.0 + 6.0 * minutes);
+        assert!(leaks.contains("by 6.00 MiB a minute") && leaks.contains("**not flat**"), "{leaks}");
+    }
 }

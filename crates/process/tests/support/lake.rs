@@ -96,8 +96,8 @@ impl Log for Troubled {
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {
         self.log.committed(group, topic, partition)
     }
-    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>> {
-        self.log.join(group, topics)
+    fn join(&self, group: &str, topics: &[&str], target: Option<&str>) -> Result<Box<dyn Membership>> {
+        self.log.join(group, topics, target)
     }
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
         Ok(Box::new(TroubledProducer {

@@ -207,6 +207,9 @@ impl Follower {
         self.to_lake.cleaned(found.cleaned, now_us);
         (self.unprocessed, self.received) = (found.unprocessed, found.received);
         metrics::counter!(observe::RECEIVED_RECORDS).increment(found.counts.received);
+        for (partition, lag) in found.lags.iter().enumerate() {
+            metrics::gauge!(observe::CONSUMER_LAG_RECORDS, "partition" => partition.to_string()).set(*lag as f64);
+        }
         let outcomes =
             [("clean", found.counts.clean), ("rejected", found.counts.rejected), ("duplicate", found.counts.duplicate)];
         for (outcome, count) in outcomes {

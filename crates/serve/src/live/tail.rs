@@ -24,6 +24,8 @@ pub(crate) struct Found {
     pub(crate) counts: Counts,
     /// Records received and not yet cleaned.
     pub(crate) unprocessed: u64,
+    /// Of each partition received, where our processor cleans: offsets that it has not got to.
+    pub(crate) lags: Vec<u64>,
     /// Records that were ever received, and cleaned.
     pub(crate) received: u64,
     pub(crate) cleaned: u64,
@@ -74,7 +76,12 @@ impl Tail {
         let all = |partitions: &[PartitionInfo]| partitions.iter().map(|p| p.next_offset.unsigned_abs()).sum::<u64>();
         (found.received, found.cleaned) = (all(received), all(clean) + all(dead_letters));
         // Offsets of the source measure both; those of the cleaned topics have gaps of their own on a Kafka.
-        found.cleaned = self.processed(received.len() as u32)?.unwrap_or(found.cleaned);
+        if let Some(processed) = self.processed(received)? {
+            found.cleaned = processed.iter().map(|next| next.unsigned_abs()).sum();
+            let lag =
+                |(partition, next): (&PartitionInfo, &i64)| u64::try_from(partition.next_offset - next).unwrap_or(0);
+            found.lags = received.iter().zip(&processed).map(lag).collect();
+        }
         found.unprocessed = found.received.saturating_sub(found.cleaned);
         found.counts.received = self.count(received);
         for (topic, partitions) in [(self.names.topics.clean, clean), (self.names.topics.dead_letters, dead_letters)] {
@@ -96,16 +103,13 @@ impl Tail {
         Ok(found)
     }
 
-    /// Offsets of the received topic up to which our processor has it; `None` where somebody else cleans.
-    fn processed(&self, partitions: u32) -> Result<Option<u64>, Error> {
+    /// Offsets of the received topic up to which our processor has each partition; `None` where somebody else cleans.
+    fn processed(&self, received: &[PartitionInfo]) -> Result<Option<Vec<i64>>, Error> {
         let (group, topic) = (self.names.topics.group, self.names.topics.received);
-        let mut processed = None;
-        for partition in 0..partitions {
-            if let Some(next) = self.log.committed(group, topic, partition)? {
-                *processed.get_or_insert(0) += next.unsigned_abs();
-            }
-        }
-        Ok(processed)
+        let each = (0..).zip(received).map(|(partition, _)| self.log.committed(group, topic, partition));
+        let processed = each.collect::<Result<Vec<_>, _>>()?;
+        let is_ours = processed.iter().any(Option::is_some);
+        Ok(is_ours.then(|| processed.into_iter().map(Option::unwrap_or_default).collect()))
     }
 
     /// The offset to go on at; a partition that was not there when the tail began is read from its beginning.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use streamreel_lake::{Error as LakeError, Lake, Lease};
 use streamreel_process::{Processor, ReadFrom, Until};
+use streamreel_serve::observe;
 use streamreel_simulate::{Catalogue, Pace, Settings, Simulator};
 use tokio::runtime::Runtime;
 
@@ -60,6 +61,7 @@ pub fn run(home: &Home, args: &Up) -> Outcome {
         });
         let taken_over = Cell::new(0);
         let processed = processor.run(Until::Drained, &drain, &|report| {
+            observe::assigned_partitions(report.assigned);
             if report.taken_over > taken_over.replace(report.taken_over) {
                 home.printer.remark("other processors have taken over from this one; it joins their group anew");
             }

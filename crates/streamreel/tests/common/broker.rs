@@ -15,14 +15,29 @@ pub struct Broker {
     /// Port of a listener of its own for who comes through the proxy, and the proxy's.
     proxied: (u16, u16),
     proxy: Proxy,
+    /// Port of a listener with TLS and a login, if there is one.
+    secure: Option<u16>,
 }
 
 impl Broker {
+    /// Of the user `streamreel` of a secure one.
+    pub const PASSWORD: &str = "correct-horse";
+
     /// An empty one.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// One that can also be reached by TLS with a login.
+    pub fn secure() -> Self {
+        Self::start_with(Some(free_port()))
+    }
+
+    fn start_with(secure: Option<u16>) -> Self {
         let (port, proxied) = (free_port(), (free_port(), free_port()));
         let proxy = Proxy::start(proxied.1, proxied.0);
-        let broker = Self { folder: tempfile::tempdir().expect("a temporary folder"), port, proxied, proxy };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let broker = Self { folder, port, proxied, proxy, secure };
         broker.start_again();
         broker
     }
@@ -30,6 +45,16 @@ impl Broker {
     /// Where it is, as `--log` takes it.
     pub fn url(&self) -> String {
         format!("kafka://127.0.0.1:{}", self.port)
+    }
+
+    /// The same with TLS and a login.
+    pub fn secure_url(&self) -> String {
+        format!("kafka://127.0.0.1:{}", self.secure.expect("a secure broker"))
+    }
+
+    /// File of the certificate of the authority that has signed the broker's.
+    pub fn authority(&self) -> String {
+        format!("{}/tls/ca.pem", self.data())
     }
 
     /// The same through a proxy.
@@ -59,6 +84,9 @@ impl Broker {
     fn script(&self, args: &[&str]) {
         let mut command = Command::new(repository("kafka/broker.sh"));
         command.env("STREAMREEL_KAFKA_PROXY", format!("{}:{}", self.proxied.0, self.proxied.1));
+        if let Some(port) = self.secure {
+            command.env("STREAMREEL_KAFKA_SECURE", port.to_string()).env("STREAMREEL_KAFKA_PASSWORD", Self::PASSWORD);
+        }
         let ran = command.args(args).stdout(Stdio::null()).output();
         let ran = ran.expect("the script runs");
         assert!(ran.status.success(), "broker.sh {args:?}: {}", text(&ran.stderr));

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -42,18 +43,31 @@ struct Held {
 }
 
 impl EmbeddedMember {
-    /// Takes the first free seat.
-    pub(super) fn join(place: &Place, group: &str, mut partitions: Vec<TopicPartition>) -> Result<Self> {
+    /// Takes the first free seat, if those who sit there write to the same target.
+    pub(super) fn join(
+        place: &Place,
+        group: &str,
+        mut partitions: Vec<TopicPartition>,
+        target: Option<&str>,
+    ) -> Result<Self> {
         if place.is_read_only {
             return Err(Error::ReadOnly { path: place.file.clone() });
         }
         let folder = place.file.with_file_name(GROUPS).join(file_name(group));
         fs::create_dir_all(&folder).map_err(|source| file_error("create the folder", &folder, source))?;
         partitions.sort();
+        // One after another: whoever has a seat has written its target there.
+        let _turn = wait_for(&folder.join("joining.lock"))?;
+        if let Some(target) = target {
+            check_targets(&folder, group, target)?;
+        }
         let mut seat = 0;
         loop {
             // Somebody who looks whether a seat is free has its lock for a moment; then the next one is taken.
-            if let Some(file) = take(&seat_file(&folder, seat))? {
+            let path = seat_file(&folder, seat);
+            if let Some(mut file) = take(&path)? {
+                let written = file.set_len(0).and_then(|()| file.write_all(target.unwrap_or_default().as_bytes()));
+                written.map_err(|source| file_error("write to", &path, source))?;
                 return Ok(Self { folder, partitions, seat, _seat: file, state: Mutex::default() });
             }
             seat += 1;
@@ -64,20 +78,13 @@ impl EmbeddedMember {
     fn rank(&self) -> Result<(usize, usize)> {
         let (mut before, mut members) = (0, 1);
         for seat in (0..).filter(|seat| *seat != self.seat) {
-            let path = seat_file(&self.folder, seat);
-            let file = match File::open(&path) {
-                Ok(file) => file,
-                // Seats are made in order.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
-                Err(source) => return Err(file_error("open", &path, source)),
-            };
-            match file.try_lock_shared() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
+            match look(&seat_file(&self.folder, seat))? {
+                Seat::None => break,
+                Seat::Free => {}
+                Seat::Taken => {
                     before += usize::from(seat < self.seat);
                     members += 1;
                 }
-                Err(TryLockError::Error(source)) => return Err(file_error("lock", &path, source)),
             }
         }
         Ok((before, members))
@@ -130,14 +137,67 @@ impl Membership for EmbeddedMember {
     }
 }
 
+/// What is found at the place of a seat.
+enum Seat {
+    /// Seats are made in order: there are no more.
+    None,
+    Free,
+    Taken,
+}
+
+fn look(path: &Path) -> Result<Seat> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Seat::None),
+        Err(source) => return Err(file_error("open", path, source)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Seat::Free),
+        Err(TryLockError::WouldBlock) => Ok(Seat::Taken),
+        Err(TryLockError::Error(source)) => Err(file_error("lock", path, source)),
+    }
+}
+
+/// Looks at what the members write to; one that says nothing of it writes to nothing in common.
+fn check_targets(folder: &Path, group: &str, target: &str) -> Result<()> {
+    for seat in 0.. {
+        let path = seat_file(folder, seat);
+        match look(&path)? {
+            Seat::None => break,
+            Seat::Free => {}
+            Seat::Taken => {
+                let found = fs::read_to_string(&path).map_err(|source| file_error("read", &path, source))?;
+                if !found.is_empty() && found != target {
+                    let (group, target) = (group.to_owned(), target.to_owned());
+                    let member = format!("it has the lock of {}", path.display());
+                    return Err(Error::OtherTarget { group, target, found, member });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn seat_file(folder: &Path, seat: usize) -> PathBuf {
     folder.join(format!("seat-{seat}.lock"))
 }
 
-/// The file with its lock, made if it is not there; `None` when somebody else has the lock.
-fn take(path: &Path) -> Result<Option<File>> {
+/// The file, made if it is not there.
+fn open(path: &Path) -> Result<File> {
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    let file = opened.map_err(|source| file_error("open", path, source))?;
+    opened.map_err(|source| file_error("open", path, source))
+}
+
+/// The file with its lock, which is soon free.
+fn wait_for(path: &Path) -> Result<File> {
+    let file = open(path)?;
+    file.lock().map_err(|source| file_error("lock", path, source))?;
+    Ok(file)
+}
+
+/// The file with its lock; `None` when somebody else has the lock.
+fn take(path: &Path) -> Result<Option<File>> {
+    let file = open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

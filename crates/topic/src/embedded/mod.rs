@@ -147,13 +147,13 @@ impl Log for EmbeddedLog {
         self.shared.readers.with(|reader| commit::stored_offset(&reader.connection, group, id))
     }
 
-    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>> {
+    fn join(&self, group: &str, topics: &[&str], target: Option<&str>) -> Result<Box<dyn Membership>> {
         let mut partitions = Vec::new();
         for name in topics {
             let count = self.shared.topic(name)?.partition_ids.len() as u32;
             partitions.extend((0..count).map(|partition| TopicPartition::new(name, partition)));
         }
-        Ok(Box::new(EmbeddedMember::join(&self.shared.place, group, partitions)?))
+        Ok(Box::new(EmbeddedMember::join(&self.shared.place, group, partitions, target)?))
     }
 
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {

@@ -10,6 +10,9 @@ use super::context::Context;
 use super::place::Place;
 use crate::Result;
 
+/// After so many polls that gave nothing a client has said all.
+const IDLE_POLLS: usize = 16;
+
 /// A partition by name and number.
 pub(super) type Partition<'a> = (&'a str, u32);
 
@@ -52,7 +55,11 @@ impl Asker {
     /// Runs a question; then lets the client say what it has logged meanwhile.
     pub(super) fn ask<T>(&self, question: impl FnOnce(&BaseConsumer<Context>) -> KafkaResult<T>) -> KafkaResult<T> {
         let answer = question(&self.consumer);
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        // A poll that has taken down a line of the log gives nothing, either.
+        let mut without = 0;
+        while without < IDLE_POLLS {
+            without = if self.consumer.poll(Duration::ZERO).is_some() { 0 } else { without + 1 };
+        }
         answer
     }
 
@@ -93,6 +100,15 @@ impl Asker {
                 all.map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32)).collect();
             topics.sort();
             Ok(topics)
+        })
+    }
+
+    /// The members of a group: client id, and where it is.
+    pub(super) fn members(&self, group: &str, limit: Duration) -> KafkaResult<Vec<(String, String)>> {
+        self.ask(|consumer| {
+            let list = consumer.client().fetch_group_list(Some(group), limit)?;
+            let members = list.groups().iter().flat_map(|group| group.members());
+            Ok(members.map(|member| (member.client_id().to_owned(), member.client_host().to_owned())).collect())
         })
     }
 

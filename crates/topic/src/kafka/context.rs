@@ -1,22 +1,34 @@
 //! What librdkafka tells beside its answers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
+/// OpenSSL's words.
+const BAD_CERTIFICATE: &str = "certificate verify failed";
+
+/// What the clients of a log have complained about.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trouble {
+    /// The last complaint.
+    pub(super) last: Option<String>,
+    /// Why the last broker that did not let a client in has not: the kind, and its words.
+    pub(super) refusal: Option<(Code, String)>,
+}
+
 /// Keeps the last complaint of any client of a log, and the first failed delivery of this one.
 pub(super) struct Context {
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Trouble>>,
     undelivered: Mutex<Option<KafkaError>>,
 }
 
 impl Context {
-    pub(super) fn new(trouble: Arc<Mutex<Option<String>>>) -> Self {
+    pub(super) fn new(trouble: Arc<Mutex<Trouble>>) -> Self {
         Self { trouble, undelivered: Mutex::default() }
     }
 
@@ -26,7 +38,11 @@ impl Context {
     }
 
     fn complain(&self, text: &str) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.trim().to_owned());
+        self.trouble().last = Some(text.trim().to_owned());
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -38,8 +54,15 @@ impl ClientContext for Context {
         }
     }
 
-    fn error(&self, _error: KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
         self.complain(reason);
+        let code = match error.rdkafka_error_code() {
+            // librdkafka calls it a lost connection when the certificate is there at the first look at the handshake.
+            Some(Code::BrokerTransportFailure) if reason.contains(BAD_CERTIFICATE) => Code::SSL,
+            Some(code @ (Code::Authentication | Code::SSL)) => code,
+            _ => return,
+        };
+        self.trouble().refusal = Some((code, reason.trim().to_owned()));
     }
 }
 
@@ -51,6 +74,36 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
             self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_let_in_is_told_from_who_is_cut_off() {
+        let refused = |code: Code, reason: &str| {
+            let trouble = Arc::default();
+            Context::new(Arc::clone(&trouble)).error(KafkaError::Global(code), reason);
+            let trouble = trouble.lock().unwrap();
+            assert_eq!(trouble.last.as_deref(), Some(reason));
+            trouble.refusal.as_ref().map(|(code, _)| *code)
+        };
+        let cases = [
+            (
+                Code::Authentication,
+                "SASL authentication error: Invalid username or password",
+                Some(Code::Authentication),
+            ),
+            (Code::SSL, "SSL handshake failed: unexpected message", Some(Code::SSL)),
+            (Code::BrokerTransportFailure, "error:0A000086:SSL routines::certificate verify failed", Some(Code::SSL)),
+            (Code::BrokerTransportFailure, "Connect to ipv4#127.0.0.1:1 failed: Connection refused", None),
+            (Code::AllBrokersDown, "1/1 brokers are down", None),
+        ];
+        for (code, reason, expected) in cases {
+            assert_eq!(refused(code, reason), expected, "{reason}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! A member of a consumer group: a consumer that is told which partitions it has and reads none of them; reading is done by others
 //! (see `reader`), which can go anywhere in a partition.
 //!
+//! What a member writes to stands in its client id, which brokers tell with the members of a group: whoever joins asks them first,
+//! and again when the group changes, as another one may have come at the same moment.
+//!
 //! A thread of its own polls it, so that being a member does not depend on how long anything else takes. The group's
 //! offsets are stored by producers; what keeps a member that has lost its partitions from storing more is their transactional ids.
 
@@ -16,7 +19,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::context::Context;
-use super::place::{code, passes};
+use super::place::{Place, code, passes};
 use super::{Shared, lock};
 use crate::{Change, Error, Membership, Result, TopicPartition};
 
@@ -25,17 +28,42 @@ const SESSION_TIMEOUT: &str = "session.timeout.ms";
 const SESSION: Duration = Duration::from_secs(10);
 /// Between two looks at whether to end.
 const TICK: Duration = Duration::from_millis(100);
+/// Between a client id and what the member writes to.
+const TARGET: &str = ".to.";
+/// How long brokers that do not answer are asked for the members of the group while this is one of them.
+const ASK_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the user's properties may change. Whoever is killed is missed after the session's time-out; that partitions
 /// move is heard with a heartbeat; and whoever does not let go of a partition is put out after the last of these.
 const DEFAULTS: [(&str, &str); 3] =
-    [(SESSION_TIMEOUT, "10000"), ("heartbeat.interval.ms", "500"), ("max.poll.interval.ms", "60000")];
+    [(SESSION_TIMEOUT, "10000"), ("heartbeat.interval.ms", "200"), ("max.poll.interval.ms", "60000")];
 
 pub(super) struct KafkaMember {
-    shared: Arc<Shared>,
     state: Arc<State>,
     consumer: Arc<BaseConsumer<MemberContext>>,
     poller: Option<JoinHandle<()>>,
+}
+
+/// What a member writes to.
+struct Target {
+    group: String,
+    name: String,
+}
+
+impl Target {
+    /// What another member writes to, and where that is, if it is something else. One that says nothing of it writes to nothing in
+    /// common.
+    fn other(&self, members: Vec<(String, String)>) -> Option<(String, String)> {
+        members.into_iter().find_map(|(client, host)| {
+            let (_, found) = client.rsplit_once(TARGET)?;
+            (found != self.name).then(|| (found.to_owned(), host))
+        })
+    }
+
+    fn conflict(&self, (found, host): (String, String)) -> Error {
+        let member = format!("at {}", host.trim_start_matches('/'));
+        Error::OtherTarget { group: self.group.clone(), target: self.name.clone(), found, member }
+    }
 }
 
 /// What the polling thread and the others know.
@@ -46,6 +74,8 @@ struct State {
     polled_ms: AtomicU64,
     /// The partitions are lost.
     is_over: AtomicBool,
+    /// The group has changed since it was asked for its members.
+    has_changed: AtomicBool,
     /// The member is about to leave.
     is_leaving: AtomicBool,
     talk: Mutex<Talk>,
@@ -58,7 +88,7 @@ struct Talk {
     asked: Vec<TopicPartition>,
     held_on: Vec<TopicPartition>,
     /// Why the group does not take this member.
-    refusal: Option<String>,
+    refusal: Option<Error>,
 }
 
 impl State {
@@ -85,14 +115,14 @@ impl State {
         self.is_leaving.load(Ordering::Acquire)
     }
 
-    fn hear(&self, error: &KafkaError) {
+    fn hear(&self, place: &Place, error: &KafkaError) {
         let is_passing = match code(error) {
             // What follows from a lost session is told by the rebalance.
             Some(Code::PollExceeded | Code::UnknownMemberId | Code::IllegalGeneration | Code::Fail) | None => true,
             Some(code) => passes(code),
         };
         if !is_passing {
-            lock(&self.talk).refusal = Some(error.to_string());
+            lock(&self.talk).refusal = Some(place.error("join a group of", error));
         }
     }
 }
@@ -116,6 +146,7 @@ impl ClientContext for MemberContext {
 impl ConsumerContext for MemberContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let partitions = partitions(list);
+        self.state.has_changed.store(true, Ordering::Release);
         if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             // An offset, so that it need not ask for the group's; and nothing is fetched.
             let assigned = list
@@ -150,8 +181,18 @@ fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
 }
 
 impl KafkaMember {
-    pub(super) fn join(shared: Arc<Shared>, group: &str, topics: &[&str]) -> Result<Self> {
+    pub(super) fn join(shared: Arc<Shared>, group: &str, topics: &[&str], target: Option<&str>) -> Result<Self> {
+        let target = target.map(|name| Target { group: group.to_owned(), name: name.to_owned() });
+        if let Some(target) = &target {
+            let members =
+                shared.place.patiently("ask who is in a group of", |limit| shared.asker.members(group, limit))?;
+            target.other(members).map_or(Ok(()), |other| Err(target.conflict(other)))?;
+        }
+        let client_id = shared.place.client_id();
+        let client_id =
+            target.as_ref().map_or_else(|| client_id.clone(), |to| format!("{client_id}{TARGET}{}", to.name));
         let own = [
+            ("client.id", &*client_id),
             ("group.id", group),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("isolation.level", "read_committed"),
@@ -166,6 +207,7 @@ impl KafkaMember {
             session: session.unwrap_or(SESSION),
             polled_ms: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            has_changed: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
             talk: Mutex::default(),
         });
@@ -175,15 +217,15 @@ impl KafkaMember {
         consumer.subscribe(topics).map_err(|source| place.error("join a group of", &source))?;
         let consumer = Arc::new(consumer);
         let poller = std::thread::Builder::new().name("kafka-member".to_owned()).spawn({
-            let (consumer, state) = (Arc::clone(&consumer), Arc::clone(&state));
-            move || poll(&consumer, &state)
+            let (consumer, state, shared) = (Arc::clone(&consumer), Arc::clone(&state), Arc::clone(&shared));
+            move || poll(&consumer, &state, &shared, target.as_ref())
         });
         let poller = poller.map_err(|source| Error::Kafka {
             operation: "join a group of",
             servers: place.servers.clone(),
             detail: format!("the system gives no thread: {source}"),
         })?;
-        Ok(Self { shared, state, consumer, poller: Some(poller) })
+        Ok(Self { state, consumer, poller: Some(poller) })
     }
 
     /// Tells the group that all that it has asked back is free.
@@ -199,12 +241,32 @@ impl KafkaMember {
     }
 }
 
-fn poll(consumer: &BaseConsumer<MemberContext>, state: &State) {
+fn poll(consumer: &BaseConsumer<MemberContext>, state: &State, shared: &Shared, target: Option<&Target>) {
     while !state.is_leaving() {
         state.note_life();
         if let Some(Err(error)) = consumer.poll(TICK) {
-            state.hear(&error);
+            state.hear(&shared.place, &error);
         }
+        // The client's own thread sends a heartbeat that is due only when something wakes it, or once a second; any question does.
+        let _ = consumer.assignment();
+        if let Some(target) = target
+            && state.has_changed.swap(false, Ordering::AcqRel)
+        {
+            check(state, shared, target);
+        }
+    }
+}
+
+/// Of two that have joined at the same moment one gives way, and each can tell which.
+fn check(state: &State, shared: &Shared, target: &Target) {
+    match shared.asker.members(&target.group, ASK_LIMIT) {
+        Ok(members) => {
+            if let Some(other) = target.other(members).filter(|(found, _)| *found < target.name) {
+                lock(&state.talk).refusal = Some(target.conflict(other));
+            }
+        }
+        // It is asked again.
+        Err(_) => state.has_changed.store(true, Ordering::Release),
     }
 }
 
@@ -213,10 +275,7 @@ impl Membership for KafkaMember {
         let mut talk = lock(&self.state.talk);
         match talk.refusal.take() {
             None => Ok(std::mem::take(&mut talk.changes)),
-            Some(detail) => {
-                let servers = self.shared.place.servers.clone();
-                Err(Error::Kafka { operation: "join a group of", servers, detail })
-            }
+            Some(error) => Err(error),
         }
     }
 

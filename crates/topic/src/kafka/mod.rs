@@ -93,12 +93,13 @@ impl KafkaLog {
     /// Connects, and waits for the first answer.
     ///
     /// # Errors
-    /// [`Error::BadPlace`] for an address or a property that is none, [`Error::Unreachable`] when no broker answers.
+    /// [`Error::BadPlace`] for an address or a property that is none, [`Error::Unreachable`] when no broker answers,
+    /// [`Error::NotLetIn`] when one refuses the login, or has a certificate that is not trusted.
     pub fn open(settings: &KafkaSettings) -> Result<Self> {
         let place = Place::new(settings)?;
         let asker = Asker::new(&place, None, Isolation::Committed)?;
         let limit = FIRST_ANSWER.min(place.limit);
-        let cluster = place.within(limit, "connect to", |limit| asker.cluster(limit))?;
+        let cluster = place.connect(limit, |limit| asker.cluster(limit))?;
         Ok(Self {
             shared: Arc::new(Shared {
                 place,
@@ -188,11 +189,11 @@ impl Log for KafkaLog {
         Ok(stored.first().copied().flatten())
     }
 
-    fn join(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Membership>> {
+    fn join(&self, group: &str, topics: &[&str], target: Option<&str>) -> Result<Box<dyn Membership>> {
         for topic in topics {
             self.shared.topic(topic)?;
         }
-        Ok(Box::new(KafkaMember::join(Arc::clone(&self.shared), group, topics)?))
+        Ok(Box::new(KafkaMember::join(Arc::clone(&self.shared), group, topics, target)?))
     }
 
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {

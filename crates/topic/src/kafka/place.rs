@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
-use super::context::Context;
+use super::context::{Context, Trouble};
 use crate::{Error, Result};
 
 const SCHEME: &str = "kafka://";
@@ -27,12 +27,19 @@ const OURS: [&str; 13] = [
     "allow.auto.create.topics",
     "delivery.report.only.error",
 ];
+/// Properties that name a file, or a folder of certificates.
+const FILES: [&str; 4] = ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location"];
+/// In place of a file: look where systems have them.
+const PROBE: &str = "probe";
+const CLIENT_ID: &str = "streamreel";
 /// The largest record that a client sends unless `message.max.bytes` says otherwise; librdkafka's own default.
 const MAX_RECORD_BYTES: usize = 1_000_000;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 /// One attempt of several takes no longer.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// The first attempt to connect; each takes twice as long as the one before.
+const FIRST_ATTEMPT: Duration = Duration::from_millis(250);
 
 /// How to reach a Kafka, and how long to wait for it.
 #[derive(Debug, Clone)]
@@ -58,7 +65,7 @@ pub(super) struct Place {
     pub(super) limit: Duration,
     properties: BTreeMap<String, String>,
     /// The last error that a client has logged: what a time-out alone does not tell.
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Trouble>>,
 }
 
 impl Place {
@@ -77,6 +84,11 @@ impl Place {
         if let Some(name) = settings.properties.keys().find(|name| OURS.contains(&name.as_str())) {
             return Err(wrong(format!("the property {name} is not yours to set: what the log promises rests on it")));
         }
+        for name in FILES {
+            let Some(file) = settings.properties.get(name).filter(|file| *file != PROBE) else { continue };
+            // The client's own words would not say which file.
+            std::fs::metadata(file).map_err(|source| wrong(format!("can't read {file} (kafka.{name}): {source}")))?;
+        }
         Ok(Self {
             servers: servers.to_owned(),
             limit: settings.timeout,
@@ -89,7 +101,7 @@ impl Place {
     pub(super) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
-            .set("client.id", "streamreel")
+            .set("client.id", CLIENT_ID)
             .set("socket.keepalive.enable", "true")
             .set("reconnect.backoff.max.ms", "1000")
             .set("allow.auto.create.topics", "false")
@@ -113,6 +125,11 @@ impl Place {
             }
         }
         config
+    }
+
+    /// What a client calls itself.
+    pub(super) fn client_id(&self) -> String {
+        self.properties.get("client.id").map_or(CLIENT_ID, String::as_str).to_owned()
     }
 
     pub(super) fn context(&self) -> Context {
@@ -143,6 +160,27 @@ impl Place {
         self.within(self.limit, operation, ask)
     }
 
+    /// Asks for the first time. Brokers that do not let this client in are not waited for: a password or a certificate that is
+    /// refused now is refused in a moment, too.
+    pub(super) fn connect<T>(&self, limit: Duration, mut ask: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T> {
+        let mut attempt = FIRST_ATTEMPT;
+        let connected = self.within(limit, "connect to", |left| {
+            // What a client hears beside the answers it tells only between two attempts.
+            let answer = ask(left.min(attempt));
+            attempt *= 2;
+            match (answer, self.trouble().refusal) {
+                (Err(_), Some((code, _))) => Err(KafkaError::Global(code)),
+                (answer, _) => answer,
+            }
+        });
+        match (connected, self.trouble().refusal) {
+            (Err(Error::Kafka { .. }), Some((code, detail))) => {
+                Err(Error::NotLetIn { servers: self.servers.clone(), detail, advice: advice(code) })
+            }
+            (connected, _) => connected,
+        }
+    }
+
     /// As [`Place::patiently`], with another limit.
     pub(super) fn within<T>(
         &self,
@@ -166,7 +204,7 @@ impl Place {
 
     /// Nobody answered.
     pub(super) fn unreachable(&self, operation: &'static str, waited: Duration, detail: &str) -> Error {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let trouble = self.trouble().last;
         Error::Unreachable {
             servers: self.servers.clone(),
             operation,
@@ -175,11 +213,28 @@ impl Place {
         }
     }
 
+    fn trouble(&self) -> Trouble {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Kafka has refused.
     pub(super) fn error(&self, operation: &'static str, source: &KafkaError) -> Error {
         match code(source) {
             Some(code) if passes(code) => self.unreachable(operation, Duration::ZERO, &source.to_string()),
             _ => Error::Kafka { operation, servers: self.servers.clone(), detail: source.to_string() },
+        }
+    }
+}
+
+/// What to look at when this is why a client is not let in.
+fn advice(code: Code) -> &'static str {
+    match code {
+        Code::Authentication => {
+            "kafka.sasl.mechanism, kafka.sasl.username and the password (STREAMREEL_KAFKA_SASL_PASSWORD), and that the brokers know this user"
+        }
+        _ => {
+            "that kafka.ssl.ca.location names the certificate of the authority that has signed the brokers', that the address is one \
+             that theirs are made out to, and kafka.ssl.certificate.location if they want one of yours"
         }
     }
 }

@@ -26,6 +26,8 @@ const TICK: Duration = Duration::from_millis(2);
 /// A producer that is dropped does not wait for longer.
 const FAREWELL: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a new client waits for its first connection before it goes on without.
+const FIRST_CONTACT: Duration = Duration::from_secs(1);
 
 /// What the user's properties may change. Only failed deliveries are reported: a report for each record costs more than
 /// the record.
@@ -369,6 +371,8 @@ fn client(shared: &Shared, transactional_id: &str) -> Result<BaseProducer<Contex
     let config = place.config_of(&own, &DEFAULTS);
     let client: BaseProducer<Context> =
         config.create_with_context(place.context()).map_err(|source| place.client_error(source))?;
+    // Without a connection the client looks for the coordinator, and looks again only half a second later. Any question makes one.
+    let _ = client.client().fetch_metadata(None, FIRST_CONTACT);
     place.patiently("register a producer with", |limit| client.init_transactions(limit))?;
     Ok(client)
 }

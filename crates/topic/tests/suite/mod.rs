@@ -399,7 +399,7 @@ struct Member {
 
 impl Member {
     fn join(place: &Place<impl Gear>, log: &dyn Log) -> Self {
-        let membership = log.join(&place.group("members"), &[&place.topic]).unwrap();
+        let membership = log.join(&place.group("members"), &[&place.topic], None).unwrap();
         Self { membership, has: BTreeSet::new(), asked: BTreeSet::new() }
     }
 
@@ -471,15 +471,77 @@ pub fn members_share_partitions_and_hand_them_over(place: &Place<impl Gear>) {
     // Those who leave, whether asked or not, leave all to who stays.
     drop((two, others));
     hear_until(&mut [&mut one], true, "one has all again", |members| members[0].has.len() == 4);
-    assert!(place.log.join(&place.group("members"), &[&place.gear.name("none")]).is_err());
+    assert!(place.log.join(&place.group("members"), &[&place.gear.name("none")], None).is_err());
 }
 
 pub fn groups_do_not_know_each_other(place: &Place<impl Gear>) {
-    let other = place.log.join(&place.group("other group/with % in it"), &[&place.topic]).unwrap();
+    let other = place.log.join(&place.group("other group/with % in it"), &[&place.topic], None).unwrap();
     let mut one = Member::join(place, &*place.log);
     hear_until(&mut [&mut one], true, "one has all", |members| members[0].has.len() == 4);
     let mut other = Member { membership: other, has: BTreeSet::new(), asked: BTreeSet::new() };
     hear_until(&mut [&mut other], true, "the other one too", |members| members[0].has.len() == 4);
+}
+
+pub fn members_of_a_group_write_to_the_same_target(place: &Place<impl Gear>) {
+    let join = |log: &dyn Log, target| log.join(&place.group("members"), &[&place.topic], target);
+    let refused = |target| {
+        let error = join(&*place.gear.open(), Some(target)).err().unwrap();
+        match &error {
+            Error::OtherTarget { target: own, found, .. } => (own.clone(), found.clone()),
+            _ => panic!("{error}"),
+        }
+    };
+    let membership = join(&*place.log, Some("lake-a")).unwrap();
+    let mut one = Member { membership, has: BTreeSet::new(), asked: BTreeSet::new() };
+    hear_until(&mut [&mut one], true, "one has all", |members| members[0].has.len() == 4);
+    assert_eq!(refused("lake-b"), ("lake-b".to_owned(), "lake-a".to_owned()));
+    // The one that was there has not noticed anything.
+    one.hear();
+    assert_eq!((one.has.len(), one.asked.len()), (4, 0));
+    // Who writes to the same, or to nothing in common, is welcome.
+    for target in [Some("lake-a"), None] {
+        let membership = join(&*place.gear.open(), target).unwrap();
+        let mut two = Member { membership, has: BTreeSet::new(), asked: BTreeSet::new() };
+        hear_until(&mut [&mut one, &mut two], true, "two has two", |members| members[1].has.len() == 2);
+        assert_eq!(refused("lake-b").1, "lake-a");
+        drop(two);
+        hear_until(&mut [&mut one], true, "one has all again", |members| members[0].has.len() == 4);
+    }
+    drop(one);
+    // The group is free for another target.
+    let membership = join(&*place.gear.open(), Some("lake-b")).unwrap();
+    let mut other = Member { membership, has: BTreeSet::new(), asked: BTreeSet::new() };
+    hear_until(&mut [&mut other], true, "the other has all", |members| members[0].has.len() == 4);
+    assert_eq!(refused("lake-a").1, "lake-b");
+}
+
+/// Two that join at the same moment: one stays.
+pub fn of_two_targets_at_once_one_stays(place: &Place<impl Gear>) {
+    let start = std::sync::Barrier::new(2);
+    let (group, topic) = (place.group("members"), &*place.topic);
+    let outcome = |log: Box<dyn Log>, target: &str| {
+        start.wait();
+        let membership = log.join(&group, &[topic], Some(target))?;
+        let until = Instant::now() + Duration::from_secs(6);
+        while Instant::now() < until {
+            for change in membership.changes()? {
+                if let Change::Asked(partition) = change {
+                    membership.release(&partition)?;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok::<_, Error>(())
+    };
+    let outcomes = std::thread::scope(|scope| {
+        let threads = ["lake-a", "lake-b"].map(|target| {
+            let (log, outcome) = (place.gear.open(), &outcome);
+            scope.spawn(move || outcome(log, target))
+        });
+        threads.map(|thread| thread.join().unwrap())
+    });
+    let refused: Vec<&Error> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert!(matches!(refused[..], [Error::OtherTarget { .. }]), "{outcomes:?}");
 }
 
 /// The whole suite as tests of the file, each in a place of its own.
@@ -500,7 +562,9 @@ macro_rules! suite {
             the_data_version_tells_of_commits_only,
             retention_takes_what_is_old_and_read,
             members_share_partitions_and_hand_them_over,
-            groups_do_not_know_each_other
+            groups_do_not_know_each_other,
+            members_of_a_group_write_to_the_same_target,
+            of_two_targets_at_once_one_stays
         );
     };
     ($gear:expr, $($test:ident),+) => {

@@ -15,7 +15,8 @@ use super::http::message;
 use super::{repository, text};
 
 const BUCKET: &str = "lake";
-/// How long the proxy holds a request back when it is slow: longer than a lease is renewed within, shorter than a client waits.
+/// How long the proxy holds a request back when it is slow: longer than a lease is renewed within, shorter than a
+/// client waits.
 const SLOW: Duration = Duration::from_millis(1500);
 
 /// What becomes of the requests that come through the proxy.

@@ -1,14 +1,16 @@
-//! A clock of the machine that jumps, for one process: Debian's libfaketime between it and the system. Waits and measured times go
-//! by another clock, which does not jump; nor does the one that files and other processes have.
+//! A clock of the machine that jumps, for one process: Debian's libfaketime between it and the system. Waits go by another
+//! clock, which does not jump; nor does the one that files and other processes have. For a Kafka's client it is not fit:
+//! that takes the time of day for deadlines and waits for them in the C library, where nothing stands between.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Where Debian's package puts it, below the folder of the machine's libraries.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
-/// How long after [`Clock::set`] the process sees it, at most: so often the library looks, in whole seconds.
-pub const LOOKS_EVERY_S: u64 = 1;
+/// How long after [`Clock::set`] the process sees it, at most: the library looks when a second has begun.
+pub const SEEN_AFTER: Duration = Duration::from_millis(1200);
 
 /// A clock whose distance from the machine's can be set.
 pub struct Clock {
@@ -43,5 +45,13 @@ impl Clock {
         let staged = self.file.with_extension("new");
         fs::write(&staged, format!("{offset_s:+}\n")).expect("written");
         fs::rename(staged, &self.file).expect("renamed");
+    }
+
+    /// Removes what the library leaves of a process that was killed.
+    pub fn clear(&self, pid: u32) {
+        for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+            // It may have removed them itself.
+            let _ = fs::remove_file(Path::new("/dev/shm").join(name));
+        }
     }
 }

@@ -5,14 +5,14 @@ use std::io::Write;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::clock::LOOKS_EVERY_S;
+use crate::clock::SEEN_AFTER;
 use crate::common::store::Harm;
 use crate::dice::Dice;
 use crate::load::Load;
 use crate::platform::{Gear, PATIENCE, Platform, SESSION};
 
-/// Seconds that a clock is wrong by: at least longer than copies of a record are looked for (10 min), so that it shows, and at
-/// most what files of crashed writers are left alone for (1 h), as new files have the right time.
+/// Seconds that a clock is wrong by: at least longer than copies of a record are looked for (10 min), so that it shows,
+/// and at most what files of crashed writers are left alone for (1 h), as new files have the right time.
 const JUMP_S: (u64, u64) = (11 * 60, 50 * 60);
 /// Batches that must come after a clock has jumped, so that it shows.
 const BATCHES_AFTER_JUMP: usize = 5;
@@ -30,8 +30,8 @@ pub enum Hurt {
     DiskFull,
     /// The clock that the platform sees jumps to be too fast or too slow, and stays so.
     ClockJump,
-    /// SIGSTOP for longer than its session in the group; another processor takes over; the one that was stopped goes on, and must
-    /// store nothing of what it had open.
+    /// SIGSTOP for longer than its session in the group; another processor takes over; the one that was stopped goes
+    /// on, and must store nothing of what it had open.
     Zombie,
     /// SIGKILL of the broker, and a new start.
     KillBroker,
@@ -41,12 +41,13 @@ pub enum Hurt {
     KillSecond,
     /// SIGSTOP of the second processor for longer than its session, and on.
     StopSecond,
-    /// SIGSTOP for longer than its leases live; another build takes over; the one that was stopped goes on, and must publish nothing
-    /// of what it had begun.
+    /// SIGSTOP for longer than its leases live; another build takes over; the one that was stopped goes on, and must
+    /// publish nothing of what it had begun.
     OtherBuild,
     /// SIGKILL of the store, and a new start.
     KillStore,
-    /// The connections between the platform and the store are cut, and nothing comes through for up to twice a lease's life.
+    /// The connections between the platform and the store are cut, and nothing comes through for up to twice a lease's
+    /// life.
     CutStore,
     /// The store answers a share of the requests with 500 or 503 for a while, and has done nothing.
     StoreRefuses,
@@ -66,7 +67,7 @@ impl Hurt {
         use Hurt::*;
         match gear {
             Gear::Embedded => &[Kill, Kill, TornWrite, Pause, DiskFull, ClockJump],
-            Gear::Kafka => &[Kill, Kill, Pause, ClockJump, Zombie, KillBroker, CutBroker, KillSecond, StopSecond],
+            Gear::Kafka => &[Kill, Kill, Pause, Zombie, KillBroker, CutBroker, KillSecond, StopSecond],
             Gear::Store => &[
                 Kill,
                 Pause,
@@ -215,7 +216,7 @@ fn jump(platform: &Platform, dice: &mut Dice, load: &Load, jumps: &mut Vec<Jump>
     };
     let offset_s = if is_behind { -seconds } else { seconds };
     platform.clock.as_ref().expect("a clock").set(offset_s);
-    sleep(Duration::from_millis(LOOKS_EVERY_S * 1000 + 100));
+    sleep(SEEN_AFTER);
     let from_s = now_s();
     // What comes now has the other time.
     let (began, after) = (Instant::now(), load.acknowledged() + BATCHES_AFTER_JUMP);

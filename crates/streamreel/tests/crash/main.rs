@@ -1,5 +1,6 @@
-//! The platform as real processes under load, hurt at random moments: what was acknowledged is in bronze, nothing is doubled, the
-//! audit holds, and gold is what an undisturbed run gives. `cargo xtask crash` runs this; rounds can be repeated by their seeds.
+//! The platform as real processes under load, hurt at random moments: what was acknowledged is in bronze, nothing is
+//! doubled, the audit holds, and gold is what an undisturbed run gives. `cargo xtask crash` runs this; rounds can be
+//! repeated by their seeds.
 
 mod clock;
 #[path = "../common/mod.rs"]
@@ -109,8 +110,9 @@ fn round(seed: u64, gear: Gear) -> String {
     done.join(", ")
 }
 
-/// Lines that are clean although a copy came before at most the window of duplicates earlier, by the times of arrival that bronze
-/// has. A clock that jumps by more than the window makes two copies of what came together; gold is the same all the same.
+/// Lines that are clean although a copy came before at most the window of duplicates earlier, by the times of arrival
+/// that bronze has. A clock that jumps by more than the window makes two copies of what came together; gold is the same
+/// all the same.
 const DOUBLED: &str = "select line, count(*) as n from (
       select arrow_cast(payload, 'Utf8') as line, outcome, received_at, max(received_at) over (
         partition by payload order by source_partition, source_offset rows between unbounded preceding and 1 preceding

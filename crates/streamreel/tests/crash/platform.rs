@@ -64,7 +64,8 @@ impl Servers {
     }
 }
 
-/// What holds for every process on the same log and lake. Rows are looked for by what was sent, so all payloads are kept.
+/// What holds for every process on the same log and lake. Rows are looked for by what was sent, so all payloads are
+/// kept.
 fn settings() -> impl Iterator<Item = String> {
     let session = format!("kafka.session.timeout.ms={}", SESSION.as_millis());
     let lease = format!("lake.lease_expiry={}s", LEASE.as_secs());
@@ -174,6 +175,13 @@ impl Platform {
 
     pub fn kill(&mut self) {
         end_now(self.up());
+        self.clear_clock();
+    }
+
+    fn clear_clock(&self) {
+        if let (Some(clock), Some(up)) = (&self.clock, &self.up) {
+            clock.clear(up.id());
+        }
     }
 
     pub fn kill_second(&mut self) {
@@ -224,6 +232,7 @@ impl Drop for Platform {
         for child in [self.up.as_mut(), self.second.as_mut()].into_iter().flatten() {
             let _ = (child.kill(), child.wait());
         }
+        self.clear_clock();
         if self.has_disk {
             let _ = Command::new("umount").arg("--lazy").arg(self.home.path()).status();
         }

@@ -21,8 +21,6 @@ const GEARS: [(&str, &str); 3] = [
 ];
 /// Of each gear.
 const ROUNDS: &str = "3";
-/// What a line about a round begins with; its seed follows.
-const LINE: &str = "seed ";
 const ABOUT: &str = include_str!("crash.md");
 
 /// Rounds by their seed, as the test says them.
@@ -36,15 +34,14 @@ pub fn run(args: &[String]) -> Result<()> {
     let is_named = |gear: &str| args.iter().any(|arg| arg == gear);
     let none_named = !GEARS.iter().any(|(gear, _)| is_named(gear));
     need_clock()?;
-    for (gear, _) in GEARS.into_iter().filter(|(gear, _)| none_named || is_named(gear)) {
-        eprintln!("==> {rounds} rounds, {gear}");
-        let (held, all_held) = rounds_of(gear, rounds, seed)?;
-        if args.iter().any(|arg| arg == "--write") {
-            add(gear, held)?;
-        }
-        if !all_held {
-            bail!("a round of {gear} failed; `cargo xtask crash {gear} --rounds 1 --seed N` repeats it");
-        }
+    let gears = GEARS.into_iter().map(|(gear, _)| gear).filter(|gear| none_named || is_named(gear)).collect::<Vec<_>>();
+    eprintln!("==> {rounds} rounds of {}", gears.join(", "));
+    let (held, all_held) = rounds_of(&gears, rounds, seed)?;
+    if args.iter().any(|arg| arg == "--write") {
+        add(held)?;
+    }
+    if !all_held {
+        bail!("a round failed; `cargo xtask crash GEAR --rounds 1 --seed N` repeats it");
     }
     Ok(())
 }
@@ -69,32 +66,43 @@ fn need_clock() -> Result<()> {
     Ok(())
 }
 
-/// What held, and whether all did.
-fn rounds_of(gear: &str, rounds: &str, seed: &str) -> Result<(Rounds, bool)> {
-    let mut test = cargo("test", &["--release", "--quiet", "--test", "crash", "--", "--nocapture", "--exact", gear]);
+/// What held, by gear, and whether all did. Gears run side by side, as rounds mostly wait.
+fn rounds_of(gears: &[&str], rounds: &str, seed: &str) -> Result<(BTreeMap<String, Rounds>, bool)> {
+    let args = ["--release", "--quiet", "--test", "crash", "--", "--nocapture", "--test-threads=3", "--exact"];
+    let mut test = cargo("test", &[&args, gears].concat());
     test.env("STREAMREEL_TEST_ROUNDS", rounds).env("STREAMREEL_TEST_SEED", seed).stdout(Stdio::piped());
     let mut child = test.spawn().context("can't start cargo")?;
-    let (mut held, mut passed) = (Rounds::new(), false);
+    // A name that is no test passes too.
+    let (mut held, mut passed) = (BTreeMap::<String, Rounds>::new(), false);
+    let all_passed = format!("{} passed", gears.len());
     for line in BufReader::new(child.stdout.take().context("no output")?).lines() {
         let line = line?;
         eprintln!("{line}");
-        passed |= line.contains("1 passed");
-        held.extend(seed_of(&line).map(|seed| (seed, line)));
+        passed |= line.contains(&all_passed);
+        // A test that ends leaves a dot before the next line.
+        let line = line.trim_start_matches('.');
+        if let Some((gear, seed)) = round_of(line) {
+            held.entry(gear.to_owned()).or_default().insert(seed, line.to_owned());
+        }
     }
-    // A name that is no test passes too.
     Ok((held, child.wait()?.success() && passed))
 }
 
-fn seed_of(line: &str) -> Option<u64> {
-    line.strip_prefix(LINE)?.split_once(':')?.0.parse().ok()
+/// Gear and seed of a line about a round that held: `kafka, seed 7: Kill, ...; holds, 40 s`.
+fn round_of(line: &str) -> Option<(&str, u64)> {
+    let (gear, rest) = line.split_once(", seed ")?;
+    let (seed, rest) = rest.split_once(": ")?;
+    rest.contains("; holds, ").then_some((gear, seed.parse().ok()?))
 }
 
 /// Adds rounds to those of the page; one of the same seed is replaced.
-fn add(gear: &str, held: Rounds) -> Result<()> {
+fn add(held: BTreeMap<String, Rounds>) -> Result<()> {
     let path = root().join(OUTPUT);
     let old = if path.is_file() { fs::read_to_string(&path)? } else { String::new() };
     let mut all: BTreeMap<&str, Rounds> = GEARS.iter().map(|(name, _)| (*name, written(&old, name))).collect();
-    all.entry(gear).or_default().extend(held);
+    for (gear, rounds) in &mut all {
+        rounds.extend(held.get(*gear).cloned().unwrap_or_default());
+    }
     fs::write(&path, page(&all)?).with_context(|| format!("can't write {}", path.display()))?;
     eprintln!("wrote {OUTPUT}");
     Ok(())
@@ -108,7 +116,7 @@ fn heading(gear: &str) -> String {
 fn written(page: &str, gear: &str) -> Rounds {
     let section = page.lines().skip_while(|line| *line != heading(gear)).skip(1);
     let section = section.take_while(|line| !line.starts_with("## "));
-    section.filter_map(|line| Some((seed_of(line)?, line.to_owned()))).collect()
+    section.filter_map(|line| Some((round_of(line)?.1, line.to_owned()))).collect()
 }
 
 fn page(all: &BTreeMap<&str, Rounds>) -> Result<String> {
@@ -147,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_page_keeps_the_rounds_of_earlier_pieces() {
-        let round = |seed: u64, done: &str| (seed, format!("seed {seed}: {done}; holds, 20 s"));
+        let round = |seed: u64, done: &str| (seed, format!("store, seed {seed}: {done}; holds, 20 s"));
         let first = Rounds::from([round(1, "Kill, CutStore (3 requests), Kill")]);
         let mut all: BTreeMap<&str, Rounds> = GEARS.iter().map(|(name, _)| (*name, Rounds::new())).collect();
         all.insert("store", first.clone());

@@ -152,11 +152,12 @@ fn check(platform: &Platform, sent: &HashMap<&str, Sent>, jumps: &[Jump]) {
 fn rounds(gear: Gear) {
     let rounds: u64 = setting("ROUNDS", "3").parse().expect("a number");
     let seed: u64 = setting("SEED", "1").parse().expect("a number");
+    let name = format!("{gear:?}").to_lowercase();
     for seed in seed..seed + rounds {
-        println!("round with seed {seed} on {gear:?}: {:?}", plan(seed, gear).1);
+        println!("{name}, seed {seed}: is to do {:?}", plan(seed, gear).1);
         let began = Instant::now();
         let done = round(seed, gear);
-        println!("seed {seed}: {done}; holds, {:.0} s", began.elapsed().as_secs_f64());
+        println!("{name}, seed {seed}: {done}; holds, {:.0} s", began.elapsed().as_secs_f64());
     }
 }
 

@@ -1,5 +1,6 @@
 //! A real S3-compatible server of its own for a test, behind a proxy that does what networks and stores under load do.
 
+use std::collections::HashMap;
 use std::io::{BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -51,7 +52,9 @@ struct Shared {
     requests: AtomicU64,
     /// Requests that were harmed.
     harmed: AtomicU64,
-    open: Mutex<Vec<TcpStream>>,
+    /// By number, as long as they last.
+    open: Mutex<HashMap<u64, [TcpStream; 2]>>,
+    connections: AtomicU64,
 }
 
 impl Store {
@@ -64,6 +67,7 @@ impl Store {
             requests: AtomicU64::new(0),
             harmed: AtomicU64::new(0),
             open: Mutex::default(),
+            connections: AtomicU64::new(0),
         });
         let listener = TcpListener::bind(("127.0.0.1", proxy)).expect("a free port");
         thread::spawn({
@@ -114,7 +118,7 @@ impl Store {
         let mut now = self.shared.harm.lock().expect("no panic");
         *now = harm;
         if harm == Harm::Cut {
-            for stream in self.shared.open.lock().expect("no panic").drain(..) {
+            for stream in self.shared.open.lock().expect("no panic").drain().flat_map(|(_, both)| both) {
                 let _ = stream.shutdown(Shutdown::Both);
                 self.shared.harmed.fetch_add(1, Ordering::SeqCst);
             }
@@ -154,15 +158,17 @@ impl Shared {
     /// Requests of a connection, one after the other, until it ends. What ends early ends both of its connections.
     fn serve(&self, client: TcpStream) -> Option<()> {
         let server = TcpStream::connect(("127.0.0.1", self.to)).ok()?;
+        let number = self.connections.fetch_add(1, Ordering::SeqCst);
         {
             let (harm, mut open) = (self.harm.lock().ok()?, self.open.lock().ok()?);
             if *harm == Harm::Cut {
                 self.harmed.fetch_add(1, Ordering::SeqCst);
                 return None;
             }
-            open.extend([client.try_clone().ok()?, server.try_clone().ok()?]);
+            open.insert(number, [client.try_clone().ok()?, server.try_clone().ok()?]);
         }
         let served = self.pass(&client, &server);
+        self.open.lock().ok()?.remove(&number);
         let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
         served
     }

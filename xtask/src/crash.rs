@@ -1,5 +1,7 @@
-//! Rounds of killing, stopping and breaking the platform under load, on either log; `--write` leaves them in `docs/reliability.md`.
+//! Rounds of killing, stopping and breaking the platform under load, in three gears; `--write` adds them to
+//! `docs/reliability.md`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,60 +10,159 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::measure::machine;
-use crate::tools::{cargo, root};
+use crate::tools::{cargo, command, root, step};
 
 const OUTPUT: &str = "docs/reliability.md";
-const GEARS: [&str; 2] = ["embedded", "kafka"];
-/// Of each log.
+/// Each is a test of this name, and what it is.
+const GEARS: [(&str, &str); 3] = [
+    ("embedded", "topics and lake in the home"),
+    ("kafka", "topics on a Kafka, two processors"),
+    ("store", "topics in the home, the lake in a bucket"),
+];
+/// Of each gear.
 const ROUNDS: &str = "3";
+const ABOUT: &str = include_str!("crash.md");
 
-/// Runs rounds on the logs that are named, else on both.
+/// Rounds by their seed, as the test says them.
+type Rounds = BTreeMap<u64, String>;
+
+/// Runs rounds in the gears that are named, else in all.
 pub fn run(args: &[String]) -> Result<()> {
     let value =
         |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).map(String::as_str);
     let (rounds, seed) = (value("--rounds").unwrap_or(ROUNDS), value("--seed").unwrap_or("1"));
-    let named: Vec<&str> = GEARS.into_iter().filter(|gear| args.iter().any(|arg| arg == gear)).collect();
-    let gears = if named.is_empty() { GEARS.to_vec() } else { named };
-    let mut page = format!(
-        "# Reliability\n\nWritten by `cargo xtask crash --rounds {rounds} --seed {seed} --write`. In each round `streamreel up` takes events at \
-         its collector and builds every 2 s while it is hurt at moments that the seed chooses: SIGKILL; bytes of a torn write behind the log's \
-         write-ahead file; SIGSTOP; a full disk that has room again later. On Kafka a second processor shares the work, and the hurts are, besides SIGKILL and \
-         SIGSTOP of either: another processor that takes over from one that is stopped, SIGKILL of the broker, and connections to it that are \
-         cut for up to twice the session. The machine's clock is not set: that would need a machine of its own. Batches that get no answer are sent again. After each round: whatever was acknowledged is in bronze, as often as it was acknowledged and at most as \
-         often as it was sent; no event is clean twice; the audit holds; gold is that of the same events undisturbed.\n\nMachine: {}.\n",
-        machine()?
-    );
-    for gear in gears {
-        eprintln!("==> {rounds} rounds on {gear}");
-        let said = on(gear, rounds, seed)?;
-        // Writing to a string does not fail.
-        let _ = write!(page, "\n## On {gear}\n\n```text\n{said}```\n");
-    }
+    let is_named = |gear: &str| args.iter().any(|arg| arg == gear);
+    let none_named = !GEARS.iter().any(|(gear, _)| is_named(gear));
+    need_clock()?;
+    let gears = GEARS.into_iter().map(|(gear, _)| gear).filter(|gear| none_named || is_named(gear)).collect::<Vec<_>>();
+    eprintln!("==> {rounds} rounds of {}", gears.join(", "));
+    let (held, all_held) = rounds_of(&gears, rounds, seed)?;
     if args.iter().any(|arg| arg == "--write") {
-        let path = root().join(OUTPUT);
-        fs::write(&path, page).with_context(|| format!("can't write {}", path.display()))?;
-        eprintln!("wrote {OUTPUT}");
+        add(held)?;
+    }
+    if !all_held {
+        bail!("a round failed; `cargo xtask crash GEAR --rounds 1 --seed N` repeats it");
     }
     Ok(())
 }
 
-fn on(gear: &str, rounds: &str, seed: &str) -> Result<String> {
-    let mut test = cargo("test", &["--release", "--quiet", "--test", "crash", "--", "--nocapture", "--exact", gear]);
+/// The library that stands between a process and the machine's clock; installed where that is allowed.
+fn need_clock() -> Result<()> {
+    let is_there = || {
+        let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+        folders.into_iter().any(|folder| folder.path().join("faketime/libfaketimeMT.so.1").is_file())
+    };
+    if is_there() {
+        return Ok(());
+    }
+    // Another user may not: then the message below says what to do.
+    let update = step("apt-get update", &mut command("apt-get", &["update", "--quiet"]));
+    let install = ["install", "--yes", "--quiet", "--no-install-recommends", "libfaketime"];
+    let installed = update.and_then(|()| step("install libfaketime", &mut command("apt-get", &install)));
+    if !is_there() {
+        let why = installed.err().map_or_else(String::new, |error| format!(" ({error:#})"));
+        bail!("libfaketime is needed for a clock that jumps: apt install libfaketime{why}");
+    }
+    Ok(())
+}
+
+/// What held, by gear, and whether all did. Gears run side by side, as rounds mostly wait.
+fn rounds_of(gears: &[&str], rounds: &str, seed: &str) -> Result<(BTreeMap<String, Rounds>, bool)> {
+    let args = ["--release", "--quiet", "--test", "crash", "--", "--nocapture", "--test-threads=3", "--exact"];
+    let mut test = cargo("test", &[&args, gears].concat());
     test.env("STREAMREEL_TEST_ROUNDS", rounds).env("STREAMREEL_TEST_SEED", seed).stdout(Stdio::piped());
     let mut child = test.spawn().context("can't start cargo")?;
-    let (mut said, mut passed) = (String::new(), false);
-    let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-    for line in lines {
+    // A name that is no test passes too.
+    let (mut held, mut passed) = (BTreeMap::<String, Rounds>::new(), false);
+    let all_passed = format!("{} passed", gears.len());
+    for line in BufReader::new(child.stdout.take().context("no output")?).lines() {
         let line = line?;
         eprintln!("{line}");
-        passed |= line.contains("1 passed");
-        if line.starts_with("round") || line.starts_with("    ") {
-            said += &format!("{line}\n");
+        passed |= line.contains(&all_passed);
+        // A test that ends leaves a dot before the next line.
+        let line = line.trim_start_matches('.');
+        if let Some((gear, seed)) = round_of(line) {
+            held.entry(gear.to_owned()).or_default().insert(seed, line.to_owned());
         }
     }
-    // A name that is no test passes too.
-    if !child.wait()?.success() || !passed {
-        bail!("a round on {gear} failed; it can be repeated by its seed");
+    Ok((held, child.wait()?.success() && passed))
+}
+
+/// Gear and seed of a line about a round that held: `kafka, seed 7: Kill, ...; holds, 40 s`.
+fn round_of(line: &str) -> Option<(&str, u64)> {
+    let (gear, rest) = line.split_once(", seed ")?;
+    let (seed, rest) = rest.split_once(": ")?;
+    rest.contains("; holds, ").then_some((gear, seed.parse().ok()?))
+}
+
+/// Adds rounds to those of the page; one of the same seed is replaced.
+fn add(held: BTreeMap<String, Rounds>) -> Result<()> {
+    let path = root().join(OUTPUT);
+    let old = if path.is_file() { fs::read_to_string(&path)? } else { String::new() };
+    let mut all: BTreeMap<&str, Rounds> = GEARS.iter().map(|(name, _)| (*name, written(&old, name))).collect();
+    for (gear, rounds) in &mut all {
+        rounds.extend(held.get(*gear).cloned().unwrap_or_default());
     }
-    Ok(said)
+    fs::write(&path, page(&all)?).with_context(|| format!("can't write {}", path.display()))?;
+    eprintln!("wrote {OUTPUT}");
+    Ok(())
+}
+
+fn heading(gear: &str) -> String {
+    format!("## The rounds of {gear}")
+}
+
+/// The rounds of a gear that a page has.
+fn written(page: &str, gear: &str) -> Rounds {
+    let section = page.lines().skip_while(|line| *line != heading(gear)).skip(1);
+    let section = section.take_while(|line| !line.starts_with("## "));
+    section.filter_map(|line| Some((round_of(line)?.1, line.to_owned()))).collect()
+}
+
+fn page(all: &BTreeMap<&str, Rounds>) -> Result<String> {
+    let mut page = format!("{ABOUT}\nMachine of the last rounds: {}.\n", machine()?);
+    // Writing to a string does not fail.
+    for (gear, what) in GEARS {
+        let rounds = &all[gear];
+        let _ = write!(page, "\n## {gear}: {what}\n\n| | |\n|---|---:|\n| rounds that held | {} |\n", rounds.len());
+        for (hurt, count) in counts(rounds) {
+            let _ = writeln!(page, "| {hurt} | {count} |");
+        }
+    }
+    for (gear, _) in GEARS {
+        let lines: String = all[gear].values().map(|line| format!("{line}\n")).collect();
+        let _ = write!(page, "\n{}\n\n```text\n{lines}```\n", heading(gear));
+    }
+    Ok(page)
+}
+
+/// How often each hurt was done.
+fn counts(rounds: &Rounds) -> BTreeMap<&str, u32> {
+    let mut counts = BTreeMap::new();
+    for line in rounds.values() {
+        let done = line.split_once(": ").and_then(|(_, rest)| rest.split_once("; ")).map_or("", |(done, _)| done);
+        // What could not be done says so.
+        for hurt in done.split(", ").filter(|hurt| !hurt.contains("none was filled")) {
+            *counts.entry(hurt.split(' ').next().unwrap_or(hurt)).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_keeps_the_rounds_of_earlier_pieces() {
+        let round = |seed: u64, done: &str| (seed, format!("store, seed {seed}: {done}; holds, 20 s"));
+        let first = Rounds::from([round(1, "Kill, CutStore (3 requests), Kill")]);
+        let mut all: BTreeMap<&str, Rounds> = GEARS.iter().map(|(name, _)| (*name, Rounds::new())).collect();
+        all.insert("store", first.clone());
+        let text = page(&all).expect("a page");
+        assert_eq!(written(&text, "store"), first);
+        assert_eq!(written(&text, "kafka"), Rounds::new());
+        let both: Rounds = first.into_iter().chain([round(2, "DiskFull (no disk: none was filled), Pause")]).collect();
+        assert_eq!(counts(&both), BTreeMap::from([("Kill", 2), ("CutStore", 1), ("Pause", 1)]));
+    }
 }

@@ -21,7 +21,8 @@ const HELP: &str = "cargo xtask VERB
   bench   measures what is required and the parts; writes docs/performance.md
           (process|duckdb|builds|demo|serving|kafka|engines|parts: only that section, --quick: small sizes, writes nothing)
   crash   rounds of killing, stopping and breaking the platform under load; a failed one is repeated by its seed
-          (embedded|kafka: only that log, --rounds N of each, --seed S of the first, --write: docs/reliability.md)
+          (embedded|kafka|store: only that, --rounds N of each, --seed S of the first,
+          --write: adds them to docs/reliability.md; a clock that jumps needs libfaketime, which is installed)
   conformance   Spark, dbt Core, Airflow and the Python package give the rows that the program gives; the engines are fetched
           the first time (PyPI, Maven Central; a JDK 17 and Maven are needed)
           (--engine package|dbt-duckdb|spark|dbt-spark|kafka|airflow|all: only that, --quick: few events)

@@ -20,6 +20,8 @@ mod upkeep;
 
 #[path = "s3/answers.rs"]
 mod answers;
+#[path = "s3/http.rs"]
+mod http;
 #[path = "s3/leases.rs"]
 mod leases;
 #[path = "s3/proxy.rs"]

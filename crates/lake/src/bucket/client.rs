@@ -53,7 +53,7 @@ pub(super) fn connect(
         builder.with_bucket_name(&**name).with_conditional_put(S3ConditionalPut::ETagMatch).with_retry(retries).build();
     // Values are not shown: they may be secret.
     let store = built.map_err(|e| refused(place, format!("a setting of [s3] or AWS_* can't be: {e}")))?;
-    Requests::new(store, place)
+    Requests::new(store, place, patience)
 }
 
 fn key_of(place: &Place, setting: &str) -> Result<AmazonS3ConfigKey> {

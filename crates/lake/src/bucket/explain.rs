@@ -88,7 +88,8 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
     })
 }
 
-fn is_unreachable(error: &StoreError) -> bool {
+/// Whether a request got no answer.
+pub(super) fn is_unreachable(error: &StoreError) -> bool {
     let kind = chain(error).find_map(|error| error.downcast_ref::<HttpError>()).map(HttpError::kind);
     kind.is_some_and(|kind| !matches!(kind, HttpErrorKind::Decode))
 }

@@ -157,6 +157,8 @@ pub(super) async fn take(store: &Requests, place: &Place, holder: &Holder, expir
         let taken = match object.read().await? {
             None => object.create(&entry).await?,
             Some((Entry { holder: None, .. }, version)) => object.replace(&entry, version).await?,
+            // Of an earlier look, whose answer was lost.
+            Some((found, version)) if found.token == entry.token => Some(version),
             Some((found, version)) => {
                 let its_expiry = Duration::from_millis(found.expiry_ms);
                 match &watched {

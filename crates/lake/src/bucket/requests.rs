@@ -7,6 +7,7 @@ use std::{
     fmt,
     future::Future,
     sync::{Arc, OnceLock, mpsc},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::explain::explain;
+use super::explain::{explain, is_unreachable};
 use crate::{
     error::{Error, Result},
     place::Place,
@@ -33,6 +34,8 @@ const STORE: &str = "S3";
 const THREADS: usize = 2;
 /// Listed objects that wait to be looked at.
 const LISTED_AHEAD: usize = 1000;
+/// Before a request is sent again whose connection has ended without an answer.
+const PAUSE: Duration = Duration::from_millis(200);
 
 fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
@@ -67,17 +70,20 @@ pub(super) struct Requests {
     threads: Handle,
     /// For what errors say.
     bucket: Arc<str>,
+    patience: Duration,
 }
 
 impl Requests {
+    /// With requests that are sent again for up to `patience`.
+    ///
     /// # Errors
     /// [`Error::Io`] when the system gives no threads.
-    pub(super) fn new(store: AmazonS3, place: &Place) -> Result<Self> {
+    pub(super) fn new(store: AmazonS3, place: &Place, patience: Duration) -> Result<Self> {
         let bucket = match place {
             Place::Bucket { name, .. } => name,
             Place::Folder(_) => "",
         };
-        Ok(Self { store: Arc::new(store), threads: runtime()?.handle().clone(), bucket: bucket.into() })
+        Ok(Self { store: Arc::new(store), threads: runtime()?.handle().clone(), bucket: bucket.into(), patience })
     }
 
     /// Runs on the threads for requests.
@@ -117,9 +123,21 @@ impl fmt::Display for Requests {
 
 #[async_trait]
 impl ObjectStore for Requests {
+    /// The client itself sends no conditional one again whose connection has ended without an answer, as the store may have done
+    /// it: then the condition does not hold any more. Whoever makes one looks what is there, as after an answer of 500.
     async fn put_opts(&self, location: &Key, payload: PutPayload, opts: PutOptions) -> StoreResult<PutResult> {
-        let location = location.clone();
-        self.run(|store| async move { store.put_opts(&location, payload, opts).await }).await
+        let (location, patience, began) = (location.clone(), self.patience, Instant::now());
+        self.run(|store| async move {
+            loop {
+                match store.put_opts(&location, payload.clone(), opts.clone()).await {
+                    Err(error) if is_unreachable(&error) && began.elapsed() < patience => {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    put => return put,
+                }
+            }
+        })
+        .await
     }
 
     async fn put_multipart_opts(

@@ -1,13 +1,15 @@
 //! A proxy before the server that does to single requests what networks and stores under load do.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
+
+use crate::http::message;
 
 /// What becomes of requests that match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,42 +71,4 @@ fn serve(client: TcpStream, server: &str, harm: Harm, part: &str, left: &AtomicU
         }
         to_client.write_all(&answer).ok()?;
     }
-}
-
-/// A whole message of HTTP/1.1; an answer to HEAD has no body, whatever its length says.
-fn message(stream: &mut impl BufRead, has_no_body: bool) -> Option<Vec<u8>> {
-    let mut whole = Vec::new();
-    let (mut length, mut is_chunked) = (0, false);
-    loop {
-        let from = whole.len();
-        if stream.read_until(b'\n', &mut whole).ok()? == 0 {
-            return None;
-        }
-        let line = String::from_utf8_lossy(&whole[from..]).trim().to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-        is_chunked |= line.starts_with("transfer-encoding:") && line.contains("chunked");
-        if line.is_empty() {
-            break;
-        }
-    }
-    if has_no_body {
-        return Some(whole);
-    }
-    while is_chunked {
-        let from = whole.len();
-        stream.read_until(b'\n', &mut whole).ok()?;
-        let size = usize::from_str_radix(String::from_utf8_lossy(&whole[from..]).trim(), 16).ok()?;
-        take(stream, &mut whole, size + 2)?;
-        is_chunked = size > 0;
-    }
-    take(stream, &mut whole, length)?;
-    Some(whole)
-}
-
-fn take(stream: &mut impl Read, into: &mut Vec<u8>, bytes: usize) -> Option<()> {
-    let from = into.len();
-    into.resize(from + bytes, 0);
-    stream.read_exact(&mut into[from..]).ok()
 }

@@ -83,15 +83,23 @@ fn or_stop<T>(stop: &Stop, outcome: Outcome<T>) -> Outcome<T> {
     outcome
 }
 
-/// However many instances there are, one does what is done at its times: the one that has this lease. Waits for it; `None`: it is
-/// time to stop.
-fn lead(runtime: &Runtime, lake: &Lake, what: &str, stop: &Stop) -> Outcome<Option<Lease>> {
+/// However many instances there are, one does what is done at its times: the one that has this lease. Waits for it, also while a
+/// store does not answer, which is said once; `None`: it is time to stop.
+fn lead(home: &Home, runtime: &Runtime, lake: &Lake, what: &str, stop: &Stop) -> Outcome<Option<Lease>> {
+    let mut is_said = false;
     loop {
         match runtime.block_on(lake.lease(what)) {
             Ok(lease) => return Ok(Some(lease)),
-            Err(LakeError::LeaseHeld { .. }) if stop.sleep(ASK_AGAIN) => {}
-            Err(LakeError::LeaseHeld { .. }) => return Ok(None),
+            Err(LakeError::LeaseHeld { .. }) => {}
+            Err(LakeError::Store { .. }) if is_said || stop.wanted() => {}
+            Err(error @ LakeError::Store { .. }) => {
+                home.printer.trouble(&error.into());
+                is_said = true;
+            }
             Err(error) => return Err(error.into()),
+        }
+        if !stop.sleep(ASK_AGAIN) {
+            return Ok(None);
         }
     }
 }
@@ -99,7 +107,7 @@ fn lead(runtime: &Runtime, lake: &Lake, what: &str, stop: &Stop) -> Outcome<Opti
 /// Builds at their times.
 fn builds(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
     let runtime = runtime()?;
-    let Some(_lease) = lead(&runtime, lake, "scheduled-builds", stop)? else { return Ok(()) };
+    let Some(_lease) = lead(home, &runtime, lake, "scheduled-builds", stop)? else { return Ok(()) };
     let every = home.settings.build.every;
     let mut wait = FIRST_BUILD_AFTER.min(every);
     while stop.sleep(wait) {
@@ -117,7 +125,7 @@ fn builds(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
 /// Upkeep at its times.
 fn upkeeps(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
     let runtime = runtime()?;
-    let Some(_lease) = lead(&runtime, lake, "scheduled-upkeep", stop)? else { return Ok(()) };
+    let Some(_lease) = lead(home, &runtime, lake, "scheduled-upkeep", stop)? else { return Ok(()) };
     let log = home.log()?;
     while stop.sleep(home.settings.upkeep.every) {
         match runtime.block_on(upkeep::once(home, lake, &*log)) {

@@ -3,7 +3,10 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod broker;
+#[path = "../../../lake/tests/s3/http.rs"]
+pub mod http;
 pub mod proxy;
+pub mod store;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

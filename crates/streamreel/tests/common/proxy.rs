@@ -55,6 +55,8 @@ impl Shared {
             let (from, to) = (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
             thread::spawn(move || pass(from, to));
         }
+        // What has ended takes no place any more.
+        open.retain(|stream| stream.peer_addr().is_ok());
         open.extend([client, server]);
     }
 }

@@ -10,15 +10,19 @@ mod kafka;
 mod page;
 mod serving;
 
-use std::fs;
-
 use anyhow::{Context, Result, bail};
 
-use crate::measure::{Scratch, load, machine};
-use crate::tools::{cargo, root, step};
+use crate::measure::{Scratch, machine};
+use crate::report::Report;
+use crate::tools::{cargo, step};
 use page::Page;
 
-const OUTPUT: &str = "docs/performance.md";
+const INTRO: &str = "# Performance
+
+Each section was measured in one run of the command that is its heading, which wrote it; `cargo xtask bench` runs all of them. \
+Whatever is compared was measured in the same run, turn by turn. k and M are thousands and millions, GB are 10^9 bytes; memory is \
+the peak of the resident set, CPU time is user and system time of all threads.
+";
 
 /// How much is measured.
 pub struct Sizes {
@@ -43,8 +47,8 @@ impl Sizes {
         Self { process: 300_000, clean: 300_000, build: 1_000_000, demo: 100_000, rounds: 1, quick: true };
 }
 
-/// Runs all of it, or the one part that is named. With `--quick` sizes are a tenth. Only a full run of all writes the page; others
-/// print it.
+/// Runs all of it, or the one part that is named; each is a section of the page. With `--quick` sizes are a tenth, and nothing is
+/// written.
 pub fn run(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let only = args.iter().find(|arg| !arg.starts_with("--"));
@@ -56,20 +60,28 @@ pub fn run(args: &[String]) -> Result<()> {
     step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
     step("build the direct job", &mut cargo("build", &["--release", "--example", "measure"]))?;
     let scratch = Scratch::new("bench")?;
-    let mut page = Page::new(machine()?, load());
+    let report = Report {
+        path: "docs/performance.md",
+        intro: INTRO.to_owned(),
+        headings: PARTS.iter().map(|(name, _)| heading(name)).collect(),
+    };
     for (name, part) in PARTS.iter().filter(|(name, _)| only.is_none_or(|only| only == name)) {
         eprintln!("==> {name}");
+        let mut page = Page::new(machine()?);
         part(&sizes, &scratch, &mut page).with_context(|| (*name).to_owned())?;
+        let text = page.text(&sizes);
+        if quick {
+            eprint!("{text}");
+        } else {
+            report.put(&heading(name), &text)?;
+        }
     }
-    let text = page.text(&sizes, load());
-    if quick || only.is_some() {
-        eprint!("{text}");
-        return Ok(());
-    }
-    let path = root().join(OUTPUT);
-    fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
-    eprintln!("wrote {OUTPUT}");
     Ok(())
+}
+
+/// A part's, which is how it is measured again.
+fn heading(part: &str) -> String {
+    format!("`cargo xtask bench {part}`")
 }
 
 type Part = fn(&Sizes, &Scratch, &mut Page) -> Result<()>;

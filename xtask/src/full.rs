@@ -1,21 +1,27 @@
-//! What takes too long for every change: exactness at larger sizes, a hundred kills, lost events, a soak. Writes `docs/full.md`
-//! and the measured part of `docs/metrics.md`.
+//! What takes too long for every change: exactness at larger sizes, a hundred kills, lost events, a soak, every engine. Writes
+//! `docs/full.md`, `docs/conformance.md` and the measured part of `docs/metrics.md`.
 
+mod engines;
 mod loss;
 mod soak;
 
 use std::fmt::Write;
-use std::fs;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::measure::{Scratch, machine};
-use crate::tools::{cargo, root, step};
+use crate::report::Report;
+use crate::tools::{cargo, step};
 
-const OUTPUT: &str = "docs/full.md";
+const INTRO: &str = "# What takes longer
 
-const PARTS: [&str; 3] = ["exact", "loss", "soak"];
+What the tests of every change show, at larger sizes. Each section was written by the command that is its heading, which fails \
+without changing it; `cargo xtask full` runs all of them, and writes [conformance.md](conformance.md) and what lost events cost \
+([metrics.md](metrics.md#what-lost-events-cost)).
+";
+
+const PARTS: [&str; 4] = ["exact", "loss", "soak", "conformance"];
 
 /// A test of the program at another size than the gate's.
 struct Large {
@@ -61,53 +67,44 @@ const LARGE: &[Large] = &[
     Large { seed: "3", dirt: "0.1", ..KILLS },
 ];
 
-/// Runs all of it, or one of `exact`, `loss`, `soak`. `docs/full.md` is written only by a run of all that succeeds, the measured part
-/// of `docs/metrics.md` by each that measures losses. With `--quick` sizes are small and nothing is written.
+/// Runs all of it, or one of its parts. With `--quick` sizes are small and nothing is written.
 pub fn run(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let only = args.iter().find(|arg| !arg.starts_with("--"));
     if let Some(only) = only.filter(|only| !PARTS.contains(&only.as_str())) {
         bail!("{only} is no part; there are {}", PARTS.join(", "));
     }
-    let wanted = |part: &str| only.is_none_or(|only| only == part);
     step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
     let scratch = Scratch::new("full")?;
-    let mut page = format!(
-        "# What takes longer\n\nWritten by `cargo xtask full`: what the tests of every change show, at larger sizes. It ends without \
-         this page if anything fails.\n\nMachine: {}.\n",
-        machine()?
-    );
-    let mut lost = None;
-    if wanted("exact") {
-        page += &exact(quick)?;
+    for part in PARTS.into_iter().filter(|part| only.is_none_or(|only| only == part)) {
+        eprintln!("==> {part}");
+        match part {
+            "exact" => put(part, quick, &exact(quick)?)?,
+            "loss" => {
+                let lost = loss::measure(&scratch, if quick { "100000" } else { "1000000" })?;
+                if quick { eprint!("{lost}") } else { loss::write(&lost)? }
+            }
+            "soak" => put(part, quick, &soak::run_up(&scratch, if quick { 45 } else { 180 })?)?,
+            _ => engines::compare(quick)?,
+        }
     }
-    if wanted("loss") {
-        lost = Some(loss::measure(&scratch, if quick { "100000" } else { "1000000" })?);
-        page += "\n## Lost events\n\nWhat they cost stands in [metrics.md](metrics.md#what-lost-events-cost).\n";
-    }
-    if wanted("soak") {
-        page += &soak::run_up(&scratch, if quick { 45 } else { 180 })?;
-    }
-    if quick {
-        eprint!("{page}{}", lost.unwrap_or_default());
-        return Ok(());
-    }
-    if let Some(lost) = lost {
-        loss::write(&lost)?;
-    }
-    if only.is_some() {
-        eprint!("{page}");
-        return Ok(());
-    }
-    let path = root().join(OUTPUT);
-    fs::write(&path, page).with_context(|| format!("can't write {}", path.display()))?;
-    eprintln!("wrote {OUTPUT}");
     Ok(())
+}
+
+fn put(part: &str, quick: bool, text: &str) -> Result<()> {
+    let heading = |part: &str| format!("`cargo xtask full {part}`");
+    let text = format!("Machine: {}.\n\n{text}", machine()?);
+    if quick {
+        eprint!("{text}");
+        return Ok(());
+    }
+    let headings = ["exact", "soak"].map(heading).to_vec();
+    Report { path: "docs/full.md", intro: INTRO.to_owned(), headings }.put(&heading(part), &text)
 }
 
 /// The tests at larger sizes, as a section of the page.
 fn exact(quick: bool) -> Result<String> {
-    let mut text = "\n## Exact\n\n| what | records | seed | dirt | kills | |\n|---|---|---|---|---|---|\n".to_owned();
+    let mut text = "| what | records | seed | dirt | kills | |\n|---|---|---|---|---|---|\n".to_owned();
     for large in LARGE {
         let began = Instant::now();
         let records = if quick { "30000" } else { large.records };

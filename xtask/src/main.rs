@@ -8,6 +8,7 @@ mod fetch;
 mod full;
 mod kafka;
 mod measure;
+mod report;
 mod s3;
 mod tidy;
 mod tools;
@@ -19,7 +20,7 @@ const HELP: &str = "cargo xtask VERB
   ci      everything that a change must pass: fmt, clippy, tidy, tests, the demo, Kafka, other readers of the lake
   tidy    module docs, allowed edges between crates
   bench   measures what is required and the parts; writes docs/performance.md
-          (process|duckdb|builds|demo|kafka|parts: only that, --quick: small sizes; both write nothing)
+          (process|duckdb|builds|demo|serving|kafka|parts: only that section, --quick: small sizes, writes nothing)
   crash   rounds of killing, stopping and breaking the platform under load; a failed one is repeated by its seed
           (embedded|kafka: only that log, --rounds N of each, --seed S of the first, --write: docs/reliability.md)
   conformance   Spark, dbt Core, Airflow and the Python package give the rows that the program gives; the engines are fetched
@@ -27,8 +28,8 @@ const HELP: &str = "cargo xtask VERB
           (--engine package|dbt-duckdb|spark|dbt-spark|kafka|airflow|all: only that, --quick: few events)
   kafka   what needs a real Kafka; starts one (the first time it is fetched: Java 17 and Maven are needed)
   s3      what needs an S3-compatible server; starts one, and a Kafka (the first time it is built: Go or pip is needed)
-  full    what takes too long for ci: larger sizes, kills, lost events, soak; writes docs/full.md and a part of docs/metrics.md
-          (exact|loss|soak: only that, --quick: small sizes; both write nothing)
+  full    what takes too long for ci: larger sizes, kills, lost events, soak, every engine; writes docs/full.md, docs/conformance.md
+          and a part of docs/metrics.md (exact|loss|soak|conformance: only that, --quick: small sizes, writes nothing)
 ";
 
 fn main() -> ExitCode {

@@ -189,7 +189,7 @@ fn send<T>(queue: Option<&SyncSender<Item<T>>>, part: Option<Part<T>>) -> bool {
 
 /// The open commit of a sink.
 struct OpenCommit {
-    since: Instant,
+    due: Instant,
     records: usize,
     bytes: usize,
     lanes: Vec<Reached>,
@@ -198,7 +198,23 @@ struct OpenCommit {
 
 impl OpenCommit {
     fn is_due(&self, limits: &Limits) -> bool {
-        self.records >= limits.records || self.bytes >= limits.bytes || self.since.elapsed() >= limits.interval
+        self.records >= limits.records || self.bytes >= limits.bytes || Instant::now() >= self.due
+    }
+}
+
+/// The moments, one an interval, at which commits are due. They don't shift by what a commit takes, nor wait for the first record
+/// after it: so a record waits for half an interval in the mean.
+struct Beat {
+    last: Instant,
+    interval: Duration,
+}
+
+impl Beat {
+    /// The next one.
+    fn next(&mut self) -> Instant {
+        let over = self.last.elapsed().as_nanos() / self.interval.as_nanos().max(1);
+        self.last += self.interval * u32::try_from(over).unwrap_or(u32::MAX);
+        self.last + self.interval
     }
 }
 
@@ -211,15 +227,16 @@ pub(crate) fn run_sink<S: Sink>(
     notices: &Sender<Notice>,
 ) -> Result<()> {
     let mut open: Option<OpenCommit> = None;
+    let mut beat = Beat { last: Instant::now(), interval: limits.interval };
     loop {
         if watch.has_failed() {
             sink.abort();
             return Ok(());
         }
-        let left = open.as_ref().map_or(LOOK_UP, |o| limits.interval.saturating_sub(o.since.elapsed()));
+        let left = open.as_ref().map_or(LOOK_UP, |o| o.due.saturating_duration_since(Instant::now()));
         let (mut ended, mut is_over) = (None, false);
         match items.recv_timeout(left.min(LOOK_UP)) {
-            Ok(Item::Part(part)) => add(sink, part, &mut open)?,
+            Ok(Item::Part(part)) => add(sink, part, &mut open, &mut beat)?,
             Ok(Item::End(lane)) => ended = Some(lane),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => is_over = true,
@@ -243,9 +260,9 @@ pub(crate) fn run_sink<S: Sink>(
     }
 }
 
-fn add<S: Sink>(sink: &mut S, mut part: Part<S::Body>, open: &mut Option<OpenCommit>) -> Result<()> {
+fn add<S: Sink>(sink: &mut S, mut part: Part<S::Body>, open: &mut Option<OpenCommit>, beat: &mut Beat) -> Result<()> {
     let open = open.get_or_insert_with(|| OpenCommit {
-        since: Instant::now(),
+        due: beat.next(),
         records: 0,
         bytes: 0,
         lanes: Vec::new(),
@@ -262,4 +279,28 @@ fn add<S: Sink>(sink: &mut S, mut part: Part<S::Body>, open: &mut Option<OpenCom
         None => open.lanes.push(Reached { lane, next, remembered }),
     }
     sink.add(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_keep_their_distance() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let now = Instant::now();
+        let start = now - 3 * MINUTE;
+        let at = |minutes: f64| start + MINUTE.mul_f64(3.0 + minutes);
+        // Minutes since the last one, and until the next one.
+        for (since, until) in [(0.0, 1.0), (0.5, 0.5), (2.25, 0.75)] {
+            let next = Beat { last: at(-since), interval: MINUTE }.next();
+            assert_eq!(next, at(until), "{since}");
+        }
+    }
+
+    #[test]
+    fn without_an_interval_every_moment_is_due() {
+        let mut beat = Beat { last: Instant::now(), interval: Duration::ZERO };
+        assert!(beat.next() <= Instant::now());
+    }
 }

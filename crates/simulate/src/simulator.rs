@@ -46,6 +46,21 @@ struct Slot {
     region: Option<usize>,
 }
 
+impl Slot {
+    /// Where the sending is that comes after the present one. Those that no longer arrive are left out here, since most of a
+    /// view's are to come when a simulation is stopped.
+    fn next_that_arrives(&self, stop_ms: i64) -> usize {
+        let rest = self.sendings.iter().enumerate().skip(self.next + 1);
+        let mut arriving = rest.filter(|(_, sending)| arrives(sending, &self.items[sending.item as usize], stop_ms));
+        arriving.next().map_or(self.sendings.len(), |(at, _)| at)
+    }
+}
+
+/// Whether a record arrives although the simulation ends then: an event that had happened does, at the end.
+fn arrives(sending: &Sending, item: &Item, stop_ms: i64) -> bool {
+    sending.arrival_ms <= stop_ms || (sending.form == Form::Event && item.ts_ms <= stop_ms)
+}
+
 /// A running simulation. [`Simulator::next_batch`] draws records; [`Simulator::truth`] says what is in them.
 pub struct Simulator {
     seed: u64,
@@ -198,9 +213,11 @@ impl Simulator {
     fn send(&mut self, batch: &mut Batch) {
         let Some(mut top) = self.queue.peek_mut() else { return };
         let Reverse((_, _, index)) = *top;
+        let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
         let slot = &mut self.slots[index];
         let sending = slot.sendings[slot.next];
-        slot.next += 1;
+        let is_first = slot.next == 0;
+        slot.next = slot.next_that_arrives(stop_ms);
         if slot.next < slot.sendings.len() {
             top.0.0 = slot.sendings[slot.next].arrival_ms;
             drop(top);
@@ -208,9 +225,7 @@ impl Simulator {
             PeekMut::pop(top);
         }
         let item = &slot.items[sending.item as usize];
-        let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
-        let arrives = sending.arrival_ms <= stop_ms || (sending.form == Form::Event && item.ts_ms <= stop_ms);
-        if arrives {
+        if arrives(&sending, item, stop_ms) {
             let arrival_ms = sending.arrival_ms.min(stop_ms);
             let (head, player, number) = (&slot.head, &slot.head.player, sending.item);
             let key = dirt::has_key(sending.form).then_some(&head.user[..]);
@@ -230,7 +245,7 @@ impl Simulator {
                 Form::Reject(reason) => self.tally.reject(reason),
             }
             self.now_ms = arrival_ms;
-            self.claimed += u64::from(slot.next > 1);
+            self.claimed += u64::from(!is_first);
         }
         if slot.next == slot.sendings.len() {
             self.end_view(index);

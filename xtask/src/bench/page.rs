@@ -1,8 +1,9 @@
-//! The page of results.
+//! What a part of the measurements has to say.
 
 use std::fmt::Write;
 
 use crate::bench::Sizes;
+use crate::measure::load;
 
 /// What was measured so far.
 pub struct Page {
@@ -20,9 +21,9 @@ struct Requirement {
 }
 
 impl Page {
-    /// An empty one. `load` is that of the machine before.
-    pub fn new(machine: String, load: f64) -> Self {
-        Self { machine, load_before: load, requirements: Vec::new(), sections: String::new() }
+    /// An empty one, of what is measured from now on.
+    pub fn new(machine: String) -> Self {
+        Self { machine, load_before: load(), requirements: Vec::new(), sections: String::new() }
     }
 
     /// A requirement: what was wanted and what was measured.
@@ -35,35 +36,30 @@ impl Page {
     /// A section with a heading, how it was measured, and a table.
     pub fn section(&mut self, heading: &str, how: &str, header: &[&str], rows: &[Vec<String>]) {
         // Writing to a string does not fail.
-        let _ = writeln!(self.sections, "## {heading}\n\n{how}\n\n{}", table(header, rows));
+        let _ = writeln!(self.sections, "### {heading}\n\n{how}\n\n{}", table(header, rows));
     }
 
     /// A section with text as a program printed it.
     pub fn verbatim(&mut self, heading: &str, how: &str, text: &str) {
-        let _ = writeln!(self.sections, "## {heading}\n\n{how}\n\n```text\n{}\n```\n", text.trim_end());
+        let _ = writeln!(self.sections, "### {heading}\n\n{how}\n\n```text\n{}\n```\n", text.trim_end());
     }
 
     /// All of it as Markdown.
-    pub fn text(&self, sizes: &Sizes, load_after: f64) -> String {
+    pub fn text(&self, sizes: &Sizes) -> String {
         let row = |r: &Requirement| {
             let met = if r.met { "met" } else { "**missed**" };
             vec![r.what.clone(), r.target.clone(), r.measured.clone(), met.to_owned()]
         };
         let rows: Vec<_> = self.requirements.iter().map(row).collect();
+        let required = if rows.is_empty() { String::new() } else { table(&["what", "wanted", "measured", ""], &rows) };
         format!(
-            "# Performance\n\n\
-             Everything on this page was measured in one run of `cargo xtask bench`, which wrote it.\n\n\
-             Machine: {}. Load before and after: {:.1} and {:.1}. Medians of {} unless it says otherwise; whatever is \
-             compared was measured turn by turn. k and M are thousands and millions, GB are 10^9 bytes; memory is the peak of the \
-             resident set, CPU time is user and system time of all threads.\n\n\
-             ## Required and measured\n\n{}\n{}",
+            "Machine: {}. Load before and after: {:.1} and {:.1}. Medians of {} unless it says otherwise.\n\n{required}\n{}",
             self.machine,
             self.load_before,
-            load_after,
+            load(),
             sizes.rounds,
-            table(&["what", "wanted", "measured", ""], &rows),
-            self.sections.trim_end(),
-        ) + "\n"
+            self.sections,
+        )
     }
 }
 

@@ -57,7 +57,7 @@ pub fn run_up(scratch: &Scratch, for_s: u64) -> Result<String> {
         largest(resident.iter().filter(|(at, _)| within(at)).map(|(_, gb)| *gb))
     };
     Ok(format!(
-        "\n## Soak\n\n`streamreel up --simulate {RATE}` for {for_s} s with a build every 20 s and upkeep every 15 s, then Ctrl-C:\n\n\
+        "`streamreel up --simulate {RATE}` for {for_s} s with a build every 20 s and upkeep every 15 s, then Ctrl-C:\n\n\
          * {processed} records simulated and processed, {builds} builds published; it stopped in {stopped_s:.1} s\n\
          * the audit holds, all {equations} equations of it\n\
          * largest resident memory in the three thirds of the run: {:.2}, {:.2} and {:.2} GB; peak {:.2} GB\n\

@@ -21,7 +21,7 @@ use crate::titles;
 const BATCH_RECORDS: usize = 8192;
 const DAYS: u32 = 7;
 /// How often a simulation in real time sends what is due.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(20);
 
 /// What a simulation did.
 #[derive(Serialize)]
@@ -96,6 +96,8 @@ pub fn run(home: &Home, args: &Simulate) -> Outcome {
         (Some(records), _) => Pace::Records { records, days: DAYS },
         (None, rate) => Pace::Rate { per_s: rate.unwrap_or(1) as f64, for_ms: args.for_.map(|d| d.as_millis() as i64) },
     };
+    let mut sink = Sink::open(home, &args.to)?;
+    // Only now: opening a log takes time, which simulated time would lag behind.
     let start_ms = args.start.unwrap_or_else(|| if args.rate.is_some() { clock::now_ms() } else { DEFAULT_START_MS });
     let settings = Settings {
         pace,
@@ -109,7 +111,6 @@ pub fn run(home: &Home, args: &Simulate) -> Outcome {
     };
     let mut simulator = Simulator::new(&settings, &Catalogue::sample()?)?;
     titles::keep(&home.metadata, &simulator.titles())?;
-    let mut sink = Sink::open(home, &args.to)?;
     match pace {
         Pace::Records { records, .. } => all(home, &mut simulator, &mut sink, records, &stop)?,
         Pace::Rate { .. } => in_time(&mut simulator, &mut sink, start_ms, args.for_, &stop)?,
@@ -153,10 +154,13 @@ pub fn in_time(
             sink.write(&batch)?;
         }
         sink.flush()?;
-        if !stop.sleep(TICK) {
+        // What sending took is part of the tick.
+        let tick = Duration::from_nanos((began.elapsed().as_nanos() % TICK.as_nanos()) as u64);
+        if !stop.sleep(TICK - tick) {
             break;
         }
     }
+    sink.flush()?;
     simulator.stop_at(start_ms + began.elapsed().as_millis() as i64);
     while simulator.next_batch(&mut batch) {
         sink.write(&batch)?;

@@ -133,6 +133,8 @@ fn upkeeps(home: &Home, lake: &Lake, stop: &Stop) -> Outcome {
 
 /// Simulated viewers, in real time.
 fn feed(home: &Home, rate: u64, seed: u64, stop: &Stop) -> Outcome {
+    let mut sink = simulate::Sink::Topic(Feed::new(&*home.log()?, home.settings.log.partitions)?);
+    // Only now: opening a log takes time, which simulated time would lag behind.
     let start_ms = clock::now_ms();
     let settings = Settings {
         pace: Pace::Rate { per_s: rate as f64, for_ms: None },
@@ -143,7 +145,6 @@ fn feed(home: &Home, rate: u64, seed: u64, stop: &Stop) -> Outcome {
     };
     let mut simulator = Simulator::new(&settings, &Catalogue::sample()?)?;
     titles::keep(&home.metadata, &simulator.titles())?;
-    let mut sink = simulate::Sink::Topic(Feed::new(&*home.log()?, home.settings.log.partitions)?);
     simulate::in_time(&mut simulator, &mut sink, start_ms, None, stop)?;
     sink.flush()
 }

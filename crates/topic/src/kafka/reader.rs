@@ -185,7 +185,7 @@ impl Reader {
 /// What the user's properties may change. A broker with nothing new answers after `fetch.wait.max.ms`, and only that
 /// answer tells that a partition has ended; what is fetched ahead is bounded for each reader.
 const DEFAULTS: [(&str, &str); 4] = [
-    ("fetch.wait.max.ms", "25"),
+    ("fetch.wait.max.ms", "10"),
     ("fetch.error.backoff.ms", "100"),
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.queue.backoff.ms", "50"),

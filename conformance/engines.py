@@ -1,24 +1,37 @@
+#!/usr/bin/env python3
 """The engines, each installed by its lock file into a cache outside of the repository; a missing one is a failure.
+
+    python3 conformance/engines.py        (installs all of them, which the checks do as well when they need one)
 
 An environment is named by its lock file's hash: a changed lock makes a new one, a half-made one is made again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
+import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import contextmanager
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from tools import need, run, say  # noqa: E402
+import tools  # noqa: E402
+from tools import cached, locked, need, run, say  # noqa: E402
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamreel" / "engines"
+CACHE = tools.CACHE / "engines"
+
+#: Lock files of all environments that checks use.
+LOCKS = (
+    "conformance/requirements.txt",
+    "dbt/requirements.txt",
+    "dbt/requirements-spark.txt",
+    "spark/requirements.txt",
+    "kafka/requirements.txt",
+    "flink/requirements.txt",
+    "airflow/requirements.txt",
+)
 
 #: Delta on Spark is five jars; what else Maven fetches for them Spark has itself.
 DELTA_JARS = 5
@@ -33,16 +46,10 @@ def environment(lock: str) -> Path:
 
     def make(folder: Path) -> None:
         say(f"installing {lock}")
-        run(sys.executable, "-m", "venv", folder)
         # A lock names everything, so nothing is left to resolve.
-        install(folder / "bin/python", "--require-hashes", "--requirement", ROOT / lock)
+        tools.make_environment(folder, ["--no-deps", "--require-hashes", "--requirement", ROOT / lock])
 
-    return cached(name, text, make) / "bin/python"
-
-
-def install(python: Path, *what: str | Path) -> None:
-    """Installs into the environment of this Python, without what it would bring along."""
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", *what)
+    return cached(CACHE, name, text, make) / "bin/python"
 
 
 def delta_jars() -> str:
@@ -62,64 +69,60 @@ def delta_jars() -> str:
             f"-DoutputDirectory={folder}",
         )
 
-    jars = sorted(cached("delta-jars", pom.read_bytes(), make).glob("delta-*.jar"))
+    jars = sorted(cached(CACHE, "delta-jars", pom.read_bytes(), make).glob("delta-*.jar"))
     if len(jars) != DELTA_JARS:
         raise SystemExit(f"Delta for Spark should be {DELTA_JARS} jars, there are {len(jars)}: {jars}")
     return ",".join(map(str, jars))
 
 
 def wheel() -> Path:
-    """The package `streamreel` of this tree, built."""
+    """The package `streamreel` of this tree: a wheel for every Python from 3.10 (abi3), beside cargo's other builds."""
     maturin = environment("conformance/requirements.txt").parent / "maturin"
     target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "python"
     surroundings = {**os.environ, "CARGO_TARGET_DIR": str(target)}
     wheels = target / "wheels"
-    shutil.rmtree(wheels, ignore_errors=True)
-    run(
-        maturin,
-        "build",
-        "--release",
-        "--locked",
-        "--quiet",
-        "--manifest-path",
-        ROOT / "python/Cargo.toml",
-        "--interpreter",
-        sys.executable,
-        "--out",
-        wheels,
-        env=surroundings,
-    )
-    (built,) = wheels.glob("streamreel-*.whl")
-    return built
+    wheels.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=wheels) as made:
+        run(
+            maturin,
+            "build",
+            "--release",
+            "--locked",
+            "--quiet",
+            "--manifest-path",
+            ROOT / "python/Cargo.toml",
+            "--interpreter",
+            sys.executable,
+            "--out",
+            made,
+            env=surroundings,
+        )
+        (built,) = Path(made).glob("streamreel-*-abi3-*.whl")
+        # In one act: others may be installing the one that is there.
+        return built.replace(wheels / built.name)
 
 
 def with_package(python: Path) -> Path:
     """The environment with the package of this tree in it; only what changed is installed."""
-    built = wheel()
-    digest = hashlib.sha256(built.read_bytes()).hexdigest()
-    note = python.parent.parent / "streamreel-wheel"
-    if not note.is_file() or note.read_text() != digest:
-        install(python, "--force-reinstall", built)
-        note.write_text(digest)
+    folder = python.parent.parent
+    note = folder / "streamreel-wheel"
+    with locked(Path(f"{note}.lock")):
+        built = wheel()
+        digest = hashlib.sha256(built.read_bytes()).hexdigest()
+        if not note.is_file() or note.read_text() != digest:
+            note.unlink(missing_ok=True)
+            tools.install(folder, "--no-deps", "--reinstall", built)
+            note.write_text(digest)
     return python
 
 
-def cached(name: str, content: bytes, make: Callable[[Path], None]) -> Path:
-    """A folder of the cache for some content, made the first time; whoever comes meanwhile waits."""
-    folder = CACHE / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}"
-    complete = folder / "complete"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with locked(folder.with_suffix(".lock")):
-        if not complete.is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            make(folder)
-            complete.touch()
-    return folder
+def fetch() -> None:
+    """Installs all engines."""
+    delta_jars()
+    for lock in LOCKS:
+        environment(lock)
+    run(sys.executable, ROOT / "flink/connector.py", stdout=subprocess.DEVNULL)
 
 
-@contextmanager
-def locked(path: Path):
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+if __name__ == "__main__":
+    fetch()

@@ -1,14 +1,21 @@
 """What the tests in Python share: where the program is, environments made on demand, tools that must be there."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamreel"
+
+#: Installs in seconds what takes pip a minute.
+UV = "uv==0.13.9"
 
 
 def target() -> Path:
@@ -30,22 +37,72 @@ def environment(requirements: Path) -> Path:
     A requirement under the line `# without dependencies` is installed without what it asks for.
     """
     text = requirements.read_text()
-    name = f"{requirements.parent.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    folder = target() / "venvs" / name
-    python = folder / "bin/python"
-    complete = folder / "complete"
-    if complete.is_file():
-        return python
-    say(f"making a Python environment for {requirements.relative_to(ROOT)}")
-    shutil.rmtree(folder, ignore_errors=True)
-    run(sys.executable, "-m", "venv", folder)
     whole, _, alone = text.partition("# without dependencies")
-    for flags, wanted in (([], whole), (["--no-deps"], alone)):
-        packages = [line.strip() for line in wanted.splitlines() if line.strip() and not line.startswith("#")]
-        if packages:
-            run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *flags, *packages)
-    complete.touch()
-    return python
+    lists = [packages(whole), ["--no-deps", *packages(alone)]] if alone else [packages(whole)]
+
+    def make(folder: Path) -> None:
+        say(f"making a Python environment for {requirements.relative_to(ROOT)}")
+        make_environment(folder, *lists)
+
+    return cached(target() / "venvs", requirements.parent.name, text.encode(), make) / "bin/python"
+
+
+def packages(text: str) -> list[str]:
+    """The requirements that a text lists."""
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def make_environment(folder: Path, *lists: list) -> None:
+    """A virtual environment, with what these lists of arguments of `install` bring into it."""
+    run(uv(), "venv", "--quiet", "--clear", "--python", sys.executable, folder, env=_uv_settings())
+    for arguments in lists:
+        install(folder, *arguments)
+
+
+def install(folder: Path, *arguments: object) -> None:
+    """Installs into a virtual environment; arguments are those of pip."""
+    python = folder / "bin/python"
+    run(uv(), "pip", "install", "--quiet", "--system-certs", "--python", python, *arguments, env=_uv_settings())
+
+
+def _uv_settings() -> dict[str, str]:
+    """The environment for uv, which does not read where pip is told to get packages from."""
+    ask = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    asked = subprocess.run(ask, check=False, capture_output=True, text=True)
+    index = os.environ.get("PIP_INDEX_URL") or asked.stdout.strip()
+    return {**({"UV_DEFAULT_INDEX": index} if index else {}), **os.environ}
+
+
+def uv() -> Path:
+    """uv, in an environment of its own."""
+
+    def make(folder: Path) -> None:
+        run(sys.executable, "-m", "venv", folder)
+        run(folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV)
+
+    return cached(CACHE, "uv", UV.encode(), make) / "bin/uv"
+
+
+def cached(where: Path, name: str, content: bytes, make: Callable[[Path], None]) -> Path:
+    """A folder for some content, made the first time; whoever comes meanwhile waits."""
+    folder = where / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}"
+    complete = folder / "complete"
+    where.mkdir(parents=True, exist_ok=True)
+    with locked(Path(f"{folder}.lock")):
+        if not complete.is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            complete.touch()
+    return folder
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """While this is held, nobody else holds it."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def need(tool: str, package: str) -> str:
@@ -61,6 +118,16 @@ def need(tool: str, package: str) -> str:
     if not found:
         sys.exit(f"`{tool}` is needed: apt install {package}")
     return found
+
+
+def npm() -> None:
+    """The page's packages, as its lock file says; only where they are others."""
+    web = ROOT / "web"
+    digest = hashlib.sha256((web / "package-lock.json").read_bytes()).hexdigest()
+    note = web / "node_modules/.streamreel-lock"
+    if not note.is_file() or note.read_text() != digest:
+        run("npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error", cwd=web)
+        note.write_text(digest)
 
 
 def run(*command, **options) -> subprocess.CompletedProcess:

@@ -41,7 +41,7 @@ def main() -> None:
     for tool, package in TOOLS.items():
         tools.need(tool, package)
     chromium = tools.need("chromium", "chromium")
-    tools.run("npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error", cwd=WEB)
+    tools.npm()
     for script in ("check", "test", "same"):
         tools.say(f"npm run {script}")
         tools.run("npm", "run", "--silent", script, cwd=WEB)

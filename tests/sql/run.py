@@ -12,8 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import tools
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -38,18 +40,6 @@ def install_tools() -> None:
     still = [tool for tool in DEBIAN if not shutil.which(tool)]
     if still:
         sys.exit(f"{', '.join(still)}: not there, and not to be had from Debian's packages {', '.join(missing)}")
-
-
-def python() -> Path:
-    """A Python with the packages of requirements.txt."""
-    wanted = (HERE / "requirements.txt").read_text()
-    folder, marker = FOLDER / "venv", FOLDER / "venv" / "requirements.txt"
-    if not marker.is_file() or marker.read_text() != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        run(folder / "bin" / "pip", "install", "-q", "-r", HERE / "requirements.txt")
-        marker.write_text(wanted)
-    return folder / "bin" / "python"
 
 
 def driver() -> Path:
@@ -86,7 +76,8 @@ def main() -> int:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     arguments = sys.argv[1:] or [str(HERE)]
-    command = [str(python()), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    python = str(tools.environment(HERE / "requirements.txt"))
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, env=environment, cwd=ROOT).returncode
 
 

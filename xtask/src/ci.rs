@@ -4,30 +4,45 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::tools::{command, program, python, step, target};
-use crate::{conformance, crash, kafka, s3, tidy};
+use crate::fetch::Fetching;
+use crate::tidy;
+use crate::tools::{command, print_times, program, side_by_side, step, target};
 
-/// Versions that read the lake today; another version is another test.
-const READERS: [&str; 6] =
-    ["deltalake==1.6.*", "pyarrow", "polars", "duckdb==1.5.5", "duckdb-extensions", "duckdb-extension-delta==1.5.5"];
+/// What is independent of one another, longest first; two at once, as most of it waits for a good part of its time.
+const AT_ONCE: usize = 2;
 
-/// Few events through those engines that are soon installed; `cargo xtask conformance` takes all of them.
-const ENGINES: [&str; 7] = ["--quick", "--engine", "package", "--engine", "dbt-duckdb", "--engine", "spark"];
+/// Verbs of this program, by their names in the gate.
+const VERBS: [(&str, &[&str]); 4] = [
+    ("crash on Kafka", &["crash", "kafka"]),
+    ("Kafka", &["kafka"]),
+    ("S3", &["s3"]),
+    ("crash on the embedded log", &["crash", "embedded"]),
+];
 
 /// What people and programs look at, each driven by the clients that it is for.
 const SURFACES: [(&str, &str); 5] = [
     ("page", "tests/page/run.py"),
     ("SQL clients", "tests/sql/run.py"),
-    ("exports", "tests/exports/run.py"),
     ("surfaces", "tests/surfaces/run.py"),
+    ("exports", "tests/exports/run.py"),
     ("deployment", "tests/deploy/run.py"),
 ];
+
+/// Few events through each; `cargo xtask conformance` takes many.
+const ENGINES: [&str; 7] = ["spark", "flink", "airflow", "dbt-spark", "dbt-duckdb", "kafka", "package"];
 
 /// The Python package is a workspace of its own.
 const PYTHON: &str = "python/Cargo.toml";
 
-/// Runs all of it.
+/// Runs all of it, and says what took how long.
 pub fn run() -> Result<()> {
+    let done = steps();
+    print_times();
+    done
+}
+
+fn steps() -> Result<()> {
+    let fetching = Fetching::start();
     step("fmt", &mut command("cargo", &["fmt", "--all", "--check"]))?;
     step("fmt of the Python package", &mut command("cargo", &["fmt", "--check", "--manifest-path", PYTHON]))?;
     eprintln!("==> tidy");
@@ -36,24 +51,24 @@ pub fn run() -> Result<()> {
         "clippy",
         &mut command("cargo", &["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
     )?;
+    step("compile", &mut command("cargo", &["test", "--release", "--workspace", "--no-run"]))?;
     step("tests", &mut command("cargo", &["test", "--release", "--workspace"]))?;
-    step("build", &mut command("cargo", &["build", "--release", "--workspace"]))?;
+    step("build", &mut command("cargo", &["build", "--release", "--workspace", "--bins", "--examples"]))?;
     step("clippy of the Python package", &mut python_clippy())?;
-    conformance::compare(&ENGINES.map(str::to_owned))?;
-    kafka::run()?;
-    s3::run()?;
-    eprintln!("==> crash");
-    crash::run(&[])?;
+    fetching.wait()?;
     let home = tempdir()?;
     let home_text = home.to_string_lossy();
     step("demo", &mut command(program(), &["--home", &home_text, "demo"]))?;
-    let readers = python("readers-venv", &READERS)?;
-    step("other readers", &mut command(readers, &["tests/interop/read_lake.py", &home_text]))?;
+    step("other readers", &mut command("python3", &["tests/interop/run.py", &home_text]))?;
     std::fs::remove_dir_all(&home).with_context(|| format!("can't remove {}", home.display()))?;
-    for (name, script) in SURFACES {
-        step(name, &mut command("python3", &[script]))?;
-    }
-    Ok(())
+    side_by_side(AT_ONCE, independent())
+}
+
+fn independent() -> Vec<(&'static str, Command)> {
+    let verbs = VERBS.map(|(name, args)| (name, command("cargo", &[&["xtask"], args].concat())));
+    let surfaces = SURFACES.map(|(name, script)| (name, command("python3", &[script])));
+    let engines = ENGINES.map(|name| (name, command("python3", &["conformance/run.py", "--quick", "--engine", name])));
+    verbs.into_iter().chain(surfaces).chain(engines).collect()
 }
 
 fn python_clippy() -> Command {

@@ -9,15 +9,10 @@ use crate::tools::{command, step};
 /// Builds the program and compares (`conformance/run.py`, which installs the engines by their lock files).
 pub fn run(args: &[String]) -> Result<()> {
     step("build", &mut command("cargo", &["build", "--release", "--workspace"]))?;
-    compare(args)
-}
-
-/// Compares with the program as it is built.
-pub fn compare(args: &[String]) -> Result<()> {
     step("conformance", &mut comparison(args))
 }
 
-/// The command that compares.
+/// The command that compares, with the program as it is built.
 pub fn comparison(args: &[String]) -> Command {
     let mut command = command("python3", &["conformance/run.py"]);
     command.args(args);

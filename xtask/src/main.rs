@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod conformance;
 mod crash;
+mod fetch;
 mod full;
 mod kafka;
 mod measure;

@@ -1,7 +1,10 @@
 //! Running programs.
 
+use std::collections::VecDeque;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -50,7 +53,66 @@ pub fn step(name: &str, command: &mut Command) -> Result<()> {
     if !status.success() {
         bail!("{name} failed ({status})");
     }
-    eprintln!("    {name}: {:.0} s", began.elapsed().as_secs_f64());
+    took(name, began);
+    Ok(())
+}
+
+/// What has been run, and the seconds that it took.
+static TIMES: Mutex<Vec<(String, f64)>> = Mutex::new(Vec::new());
+
+/// Says and remembers how long something took.
+pub fn took(name: &str, began: Instant) {
+    let took_s = began.elapsed().as_secs_f64();
+    eprintln!("    {name}: {took_s:.0} s");
+    TIMES.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), took_s));
+}
+
+/// A table of what has been run.
+pub fn print_times() {
+    for (name, took_s) in TIMES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        eprintln!("{took_s:>6.0} s  {name}");
+    }
+}
+
+/// Runs commands that are independent of one another, so many at once, in the order in which they are named. What one says is shown
+/// when it has ended. After a failure no other is started.
+pub fn side_by_side(at_once: usize, commands: Vec<(&str, Command)>) -> Result<()> {
+    let folder = target().join("gate");
+    fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+    let waiting = Mutex::new(VecDeque::from(commands));
+    let failed = Mutex::new(Vec::new());
+    let work = || {
+        while let Some((name, command)) = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+            if let Err(error) = quietly(name, command, &folder.join(name).with_extension("log")) {
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{error:#}"));
+            }
+        }
+    };
+    std::thread::scope(|threads| {
+        for _ in 0..at_once {
+            threads.spawn(work);
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("; ")) }
+}
+
+/// Runs a command whose output goes to a file, and shows the file.
+fn quietly(name: &str, mut command: Command, log: &Path) -> Result<()> {
+    eprintln!("... {name} has begun");
+    let began = Instant::now();
+    let file = File::create(log).with_context(|| format!("can't write {}", log.display()))?;
+    let errors = file.try_clone().with_context(|| format!("can't write {}", log.display()))?;
+    let status = command.stdout(file).stderr(errors).status();
+    let said = fs::read(log).with_context(|| format!("can't read {}", log.display()))?;
+    // One write, so that nothing else comes in between.
+    eprint!("==> {name}\n{}", String::from_utf8_lossy(&said));
+    let status = status.with_context(|| format!("{name}: can't start {command:?}"))?;
+    if !status.success() {
+        bail!("{name} failed ({status})");
+    }
+    took(name, began);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use common::{Home, repository};
 
@@ -177,4 +178,54 @@ fn queries_that_are_wrong_or_would_write() {
         let said = home.fails(1, &["query", sql]);
         assert!(said.contains(expected), "{sql} said {said}");
     }
+}
+
+#[test]
+fn tables_of_a_newer_protocol() {
+    let home = built();
+    let lake = home.path().join("data_lake");
+    home.ok(&["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
+    let features = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,
+        "readerFeatures":["deletionVectors"],"writerFeatures":["deletionVectors"]}}"#
+        .replace('\n', "");
+    let cases = [
+        (r#"{"protocol":{"minReaderVersion":9,"minWriterVersion":2}}"#, "9"),
+        (&features, "uses reader protocol 3 and writer protocol 7 (this program: 1 and 2)"),
+    ];
+    let commands: [(&str, &[&str]); 3] =
+        [("bronze/events", &["process"]), ("bronze/events", &["build"]), ("silver/views", &["build"])];
+    for (protocol, expected) in cases {
+        for (table, args) in commands {
+            let log = lake.join(table).join("_delta_log");
+            let newest = files(&log).into_iter().filter(|path| path.extension().is_some_and(|e| e == "json")).max();
+            let newest = newest.expect("a commit");
+            let version: u64 =
+                newest.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok()).expect("a number");
+            let entry = log.join(format!("{:020}.json", version + 1));
+            fs::write(&entry, format!("{protocol}\n")).expect("written");
+            let before = files(&lake);
+            let said = home.fails(1, args);
+            assert!(said.contains(&table.replace('/', ".")) && said.contains(expected), "{args:?}, {protocol}: {said}");
+            assert_eq!(files(&lake), before, "{args:?}, {protocol}: nothing is written");
+            fs::remove_file(&entry).expect("removed");
+        }
+    }
+    home.ok(&["process"]);
+    home.ok(&["build"]);
+    home.ok(&["audit"]);
+}
+
+/// All files below a folder but those of leases, in order.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(if path.ends_with("_leases") { Vec::new() } else { files(&path) });
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }

@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""Gets what the tests in Python need and would otherwise get when they come to it: Debian's packages, environments, npm's packages.
+
+    python3 tests/fetch.py
+"""
+
+import tools
+
+PACKAGES = {
+    "java": "default-jdk-headless",
+    "mvn": "maven",
+    "node": "nodejs",
+    "npm": "npm",
+    "psql": "postgresql-client",
+    "chromium": "chromium",
+    "systemd-analyze": "systemd",
+}
+
+
+def main() -> None:
+    for tool, package in PACKAGES.items():
+        tools.need(tool, package)
+    for requirements in sorted((tools.ROOT / "tests").glob("*/requirements.txt")):
+        tools.environment(requirements)
+    tools.npm()
+
+
+if __name__ == "__main__":
+    main()

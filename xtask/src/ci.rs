@@ -12,9 +12,10 @@ use crate::tools::{command, print_times, program, side_by_side, step, target};
 const AT_ONCE: usize = 2;
 
 /// Verbs of this program, by their names in the gate.
-const VERBS: [(&str, &[&str]); 4] = [
+const VERBS: [(&str, &[&str]); 5] = [
     ("crash on Kafka", &["crash", "kafka"]),
     ("Kafka", &["kafka"]),
+    ("crash on a store", &["crash", "store"]),
     ("S3", &["s3"]),
     ("crash on the embedded log", &["crash", "embedded"]),
 ];

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -105,9 +106,12 @@ fn quietly(name: &str, mut command: Command, log: &Path) -> Result<()> {
     let file = File::create(log).with_context(|| format!("can't write {}", log.display()))?;
     let errors = file.try_clone().with_context(|| format!("can't write {}", log.display()))?;
     let status = command.stdout(file).stderr(errors).status();
-    let said = fs::read(log).with_context(|| format!("can't read {}", log.display()))?;
-    // One write, so that nothing else comes in between.
-    eprint!("==> {name}\n{}", String::from_utf8_lossy(&said));
+    let mut said = File::open(log).with_context(|| format!("can't read {}", log.display()))?;
+    // Held until all is shown, so that nothing else comes in between.
+    let mut shown = io::stderr().lock();
+    writeln!(shown, "==> {name}")?;
+    io::copy(&mut said, &mut shown)?;
+    drop(shown);
     let status = status.with_context(|| format!("{name}: can't start {command:?}"))?;
     if !status.success() {
         bail!("{name} failed ({status})");

@@ -82,8 +82,10 @@ pub fn side_by_side(at_once: usize, commands: Vec<(&str, Command)>) -> Result<()
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
     let waiting = Mutex::new(VecDeque::from(commands));
     let failed = Mutex::new(Vec::new());
+    // In a function of its own, so that the lock is free again while the command runs.
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let work = || {
-        while let Some((name, command)) = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+        while let Some((name, command)) = next() {
             if let Err(error) = quietly(name, command, &folder.join(name).with_extension("log")) {
                 waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{error:#}"));
@@ -131,4 +133,31 @@ pub fn python(name: &str, packages: &[&str]) -> Result<PathBuf> {
     args.extend(packages);
     step(&format!("install {}", packages.join(", ")), &mut command(&python, &args))?;
     Ok(python)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_side_by_side_meet() {
+        let folder = std::env::temp_dir().join(format!("streamreel-side-by-side-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        // Each ends only when the other has begun.
+        let wait = |own: &str, other: &str| {
+            let script =
+                format!("touch {own}; for i in $(seq 600); do test -e {other} && exit; sleep 0.1; done; exit 1");
+            let mut command = Command::new("sh");
+            command.args(["-c", &script]).current_dir(&folder);
+            command
+        };
+        side_by_side(2, vec![("this", wait("a", "b")), ("that", wait("b", "a"))]).unwrap();
+        // After a failure nothing else begins.
+        let mut after = Command::new("touch");
+        after.arg(folder.join("after"));
+        let failed = side_by_side(1, vec![("fails", Command::new("false")), ("after", after)]);
+        assert!(failed.unwrap_err().to_string().contains("fails failed"));
+        assert!(!folder.join("after").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

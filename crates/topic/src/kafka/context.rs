@@ -55,7 +55,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.complain(reason);
+        // That all brokers are down only sums up what was said about each.
+        if error.rdkafka_error_code() != Some(Code::AllBrokersDown) || self.trouble().last.is_none() {
+            self.complain(reason);
+        }
         let code = match error.rdkafka_error_code() {
             // librdkafka calls it a lost connection when the certificate is there at the first look at the handshake.
             Some(Code::BrokerTransportFailure) if reason.contains(BAD_CERTIFICATE) => Code::SSL,

@@ -67,6 +67,8 @@ pub(crate) fn metrics() -> &'static PrometheusHandle {
         // If somebody else collects in this program, theirs stays and ours remains empty.
         if metrics::set_global_recorder(recorder).is_ok() {
             describe();
+            // Without a processor there is nobody who would say so.
+            assigned_partitions(0);
         }
         handle
     })

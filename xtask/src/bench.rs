@@ -51,8 +51,8 @@ impl Sizes {
         clean: 3_000_000,
         build: 10_000_000,
         demo: 1_000_000,
-        engines: 500_000,
-        engine_rounds: 3,
+        engines: 200_000,
+        engine_rounds: 1,
         rounds: 3,
         quick: false,
     };

@@ -20,6 +20,8 @@ const PARTITIONS: u32 = 4;
 const BATCH: usize = 5_000;
 const COMMIT: usize = 20;
 const LIMIT: Duration = Duration::from_secs(60);
+/// The longest wait of one look at what has arrived.
+const TICK: Duration = Duration::from_millis(2);
 
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -116,9 +118,21 @@ fn without(producer: &BaseProducer, batches: usize) -> Result<f64, Failure> {
         }
         producer.poll(Duration::ZERO);
         if (number + 1) % COMMIT == 0 || number + 1 == batches {
-            producer.flush(LIMIT)?;
+            deliver(producer)?;
         }
         took += began.elapsed();
     }
     Ok(took.as_secs_f64())
+}
+
+/// Waits as the log's producer does: the client's own `flush` looks only every tenth of a second.
+fn deliver(producer: &BaseProducer) -> Result<(), Failure> {
+    let until = Instant::now() + LIMIT;
+    while producer.in_flight_count() > 0 {
+        if Instant::now() >= until {
+            return Err("the broker has not taken everything".into());
+        }
+        producer.poll(TICK);
+    }
+    Ok(())
 }

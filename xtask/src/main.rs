@@ -24,9 +24,9 @@ const HELP: &str = "cargo xtask VERB
   crash   rounds of killing, stopping and breaking the platform under load; a failed one is repeated by its seed
           (embedded|kafka|store: only that, --rounds N of each, --seed S of the first,
           --write: adds them to docs/reliability.md; a clock that jumps needs libfaketime, which is installed)
-  conformance   Spark, dbt Core, Airflow and the Python package give the rows that the program gives; the engines are fetched
+  conformance   Spark, Flink, dbt Core, Airflow and the Python package give the rows that the program gives; the engines are fetched
           the first time (PyPI, Maven Central; a JDK 17 and Maven are needed)
-          (--engine package|dbt-duckdb|spark|dbt-spark|kafka|airflow|all: only that, --quick: few events)
+          (--engine package|dbt-duckdb|spark|dbt-spark|kafka|flink|airflow|all: only that, --quick: few events)
   kafka   what needs a real Kafka; starts one (the first time it is fetched: Java 17 and Maven are needed)
   s3      what needs an S3-compatible server; starts one, and a Kafka (the first time it is built: Go or pip is needed)
   full    what takes too long for ci: larger sizes, kills, lost events, soak, every engine; writes docs/full.md, docs/conformance.md

@@ -46,7 +46,6 @@ impl Spool {
     /// [`Error::Spool`] if no temporary folder can be made there.
     pub fn new(schema: SchemaRef, rows: u64, bound_bytes: usize, folder: &std::path::Path) -> Result<Self, Error> {
         let failed = |e: std::io::Error| Error::Spool { path: folder.to_owned(), problem: e.to_string() };
-        std::fs::create_dir_all(folder).map_err(failed)?;
         let folder = tempfile::tempdir_in(folder).map_err(failed)?;
         let count = rows.div_ceil(ROWS_A_BUCKET).clamp(1, MAX_BUCKETS);
         let buckets = (0..count).map(|_| Bucket::default()).collect();

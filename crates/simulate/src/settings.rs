@@ -82,7 +82,11 @@ const MOST_DIRT: f64 = 0.9;
 const MOST_LOSS: f64 = 0.9;
 
 impl Settings {
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// What [`Simulator::new`](crate::Simulator::new) checks first, for who has something to do in between.
+    ///
+    /// # Errors
+    /// [`Error::Ratio`], [`Error::Rate`] and [`Error::Count`] for settings out of range.
+    pub fn check(&self) -> Result<(), Error> {
         count("records", self.records().unwrap_or(1), u64::MAX)?;
         count("users", self.audience(), MOST_USERS)?;
         count("videos", u64::from(self.videos.unwrap_or(1)), MOST_VIDEOS)?;

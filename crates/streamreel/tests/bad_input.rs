@@ -122,11 +122,12 @@ fn folders_of_somebody_else() {
 #[test]
 fn wrong_use() {
     let home = Home::new();
-    let cases: [(i32, &[&str], &str); 9] = [
+    let cases: [(i32, &[&str], &str); 10] = [
         (2, &["nonsense"], "unrecognized subcommand"),
         (2, &["--set", "proces.commit_interval=1s", "config"], "did you mean `process.commit_interval`"),
         (2, &["--set", "view.gap=soon", "config"], "view.gap"),
         (2, &["simulate", "--events", "0"], "at least 1"),
+        (1, &["simulate", "--events", "10", "--dirt", "0.95"], "dirt_ratio"),
         (2, &["--config", "no/such.toml", "config"], "no/such.toml"),
         (1, &["query", "select 1"], "there is no"),
         (1, &["topics"], "there is no log"),
@@ -138,6 +139,16 @@ fn wrong_use() {
         assert!(said.contains(expected), "{args:?} said {said}");
     }
     assert!(!home.path().exists(), "nothing of that made a home");
+}
+
+#[test]
+fn a_file_is_written_over_only_by_a_simulation_that_can_be() {
+    let home = Home::new();
+    fs::create_dir_all(home.path()).expect("a folder");
+    let theirs = home.path().join("theirs.ndjson");
+    fs::write(&theirs, "kept").expect("written");
+    home.fails(1, &["simulate", "--events", "10", "--dirt", "0.95", "--to", &theirs.to_string_lossy()]);
+    assert_eq!(fs::read_to_string(&theirs).expect("there"), "kept");
 }
 
 #[test]

@@ -96,12 +96,9 @@ pub fn run(home: &Home, args: &Simulate) -> Outcome {
         (Some(records), _) => Pace::Records { records, days: DAYS },
         (None, rate) => Pace::Rate { per_s: rate.unwrap_or(1) as f64, for_ms: args.for_.map(|d| d.as_millis() as i64) },
     };
-    let mut sink = Sink::open(home, &args.to)?;
-    // Only now: opening a log takes time, which simulated time would lag behind.
-    let start_ms = args.start.unwrap_or_else(|| if args.rate.is_some() { clock::now_ms() } else { DEFAULT_START_MS });
-    let settings = Settings {
+    let mut settings = Settings {
         pace,
-        start_ms,
+        start_ms: args.start.unwrap_or(DEFAULT_START_MS),
         seed: args.seed,
         users: args.users,
         videos: args.videos.map(|videos| u32::try_from(videos).unwrap_or(u32::MAX)),
@@ -109,11 +106,18 @@ pub fn run(home: &Home, args: &Simulate) -> Outcome {
         loss_ratio: args.loss,
         players: Players::All,
     };
+    // Before anything is made, or a file is written over.
+    settings.check()?;
+    let mut sink = Sink::open(home, &args.to)?;
+    if args.rate.is_some() && args.start.is_none() {
+        // Only now: opening a log takes time, which simulated time would lag behind.
+        settings.start_ms = clock::now_ms();
+    }
     let mut simulator = Simulator::new(&settings, &Catalogue::sample()?)?;
     titles::keep(&home.metadata, &simulator.titles())?;
     match pace {
         Pace::Records { records, .. } => all(home, &mut simulator, &mut sink, records, &stop)?,
-        Pace::Rate { .. } => in_time(&mut simulator, &mut sink, start_ms, args.for_, &stop)?,
+        Pace::Rate { .. } => in_time(&mut simulator, &mut sink, settings.start_ms, args.for_, &stop)?,
     }
     sink.flush()?;
     // The encoder of a compressed file writes its end when it is dropped.

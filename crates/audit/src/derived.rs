@@ -16,11 +16,18 @@ const fn law(layer: &'static str, left: (&'static str, &'static str), right: (&'
     Law { layer, left, right }
 }
 
+const VIEWS: (&str, &str) = ("views of silver", "select count(*) from silver.views");
+
 /// Seconds that segments cover, each counted as often as it was played.
 const COVERED: &str =
     "select cast(sum(greatest(ceil(end_s - 0.5) - ceil(start_s - 0.5), 0)) as bigint) from silver.watched_segments";
 
-/// Every law, in the order of the flow.
+const SEEKS_FROM: &str = "select count(from_s) from silver.seeks where view_id in (select view_id from silver.views)";
+
+const SEEKS_TO: &str = "select count(to_s) from silver.seeks where view_id in (select view_id from silver.views)";
+
+/// Every law, in the order of the flow. For each table whose sums could hide a row, as one that adds only zeros or one
+/// that another makes up for, there is one that counts.
 const LAWS: &[Law] = &[
     law(
         "silver",
@@ -51,11 +58,7 @@ const LAWS: &[Law] = &[
             "select (select count(*) from silver.views) + (select count(*) from silver.view_spans where not has_play)",
         ),
     ),
-    law(
-        "silver",
-        ("views", "select count(*) from silver.views"),
-        ("ids of views", "select count(*) from (select distinct view_id from silver.views)"),
-    ),
+    law("silver", VIEWS, ("ids of views", "select count(*) from (select distinct view_id from silver.views)")),
     law(
         "silver",
         ("segments that ended", "select cast(sum(segments_ended) as bigint) from silver.views"),
@@ -67,7 +70,7 @@ const LAWS: &[Law] = &[
     ),
     law(
         "silver",
-        ("views", "select count(*) from silver.views"),
+        VIEWS,
         (
             "views whose watch time is the length of their segments",
             "select count(*) from silver.views v left join (select view_id, sum(end_s - start_s) as length_s \
@@ -83,14 +86,10 @@ const LAWS: &[Law] = &[
             "select count(*) from silver.seeks s where exists (select 1 from silver.views v where v.view_id = s.view_id)",
         ),
     ),
+    law("gold", VIEWS, ("viewer_retention", "select cast(sum(total_views) as bigint) from gold.viewer_retention")),
     law(
         "gold",
-        ("views of silver", "select count(*) from silver.views"),
-        ("viewer_retention", "select cast(sum(total_views) as bigint) from gold.viewer_retention"),
-    ),
-    law(
-        "gold",
-        ("views of silver", "select count(*) from silver.views"),
+        VIEWS,
         ("viewer_retention_by_region", "select cast(sum(total_views) as bigint) from gold.viewer_retention_by_region"),
     ),
     law(
@@ -104,18 +103,41 @@ const LAWS: &[Law] = &[
     law(
         "gold",
         (
-            "seconds that began to be watched",
-            "select cast(sum(watched_change) as bigint) from gold.retention_changes where watched_change > 0",
+            "videos, regions and dates with a second played",
+            "select count(*) from (select distinct video_id, region, view_date from silver.watched_segments \
+             where ceil(end_s - 0.5) > ceil(start_s - 0.5))",
         ),
         (
-            "seconds that ceased to be",
-            "select cast(-sum(watched_change) as bigint) from gold.retention_changes where watched_change < 0",
+            "those whose retention_changes make up for each other",
+            "select count(*) from (select video_id, region, view_date from gold.retention_changes \
+             group by video_id, region, view_date \
+             having sum(plays_change) = 0 and sum(watched_change) = 0 and sum(survived_change) = 0)",
         ),
     ),
     law(
         "gold",
         ("seconds played in silver", COVERED),
         ("retention_curve", "select cast(sum(plays) as bigint) from gold.retention_curve"),
+    ),
+    law(
+        "gold",
+        (
+            "seconds that videos have",
+            "select cast(sum(greatest(v.seconds, coalesce(s.seconds, 0))) as bigint) from \
+             (select video_id, coalesce(max(ceil(video_duration_s - 0.5)), 0) as seconds from silver.views \
+             group by video_id) v left join \
+             (select video_id, max(ceil(end_s - 0.5)) as seconds from silver.watched_segments \
+             where ceil(end_s - 0.5) > ceil(start_s - 0.5) group by video_id) s on s.video_id = v.video_id",
+        ),
+        ("rows of retention_curve", "select count(*) from gold.retention_curve"),
+    ),
+    law(
+        "gold",
+        (
+            "views of videos that have a curve, once a percentage",
+            "select 101 * count(*) from silver.views where video_id in (select video_id from gold.retention_curve)",
+        ),
+        ("retention_curve_by_region", "select cast(sum(views) as bigint) from gold.retention_curve_by_region"),
     ),
     law(
         "gold",
@@ -129,17 +151,48 @@ const LAWS: &[Law] = &[
     ),
     law(
         "gold",
-        ("views of silver", "select count(*) from silver.views"),
+        ("seeks from a known position in silver", SEEKS_FROM),
+        ("drop_off", "select cast(sum(seeks_away) as bigint) from gold.drop_off"),
+    ),
+    law(
+        "gold",
+        ("seeks to a known position in silver", SEEKS_TO),
+        ("drop_off", "select cast(sum(seeks_in) as bigint) from gold.drop_off"),
+    ),
+    law("gold", VIEWS, ("seeks_after_half", "select cast(sum(views) as bigint) from gold.seeks_after_half")),
+    law(
+        "gold",
+        VIEWS,
         ("top_content, all", "select cast(sum(views) as bigint) from gold.top_content where period = 'all'"),
     ),
     law(
         "gold",
-        ("views of silver", "select count(*) from silver.views"),
+        VIEWS,
         ("top_content, day by day", "select cast(sum(views) as bigint) from gold.top_content where period = 'day'"),
     ),
     law(
         "gold",
-        ("views of silver", "select count(*) from silver.views"),
+        VIEWS,
+        ("top_creators, all", "select cast(sum(views) as bigint) from gold.top_creators where period = 'all'"),
+    ),
+    law(
+        "gold",
+        VIEWS,
+        ("top_creators, day by day", "select cast(sum(views) as bigint) from gold.top_creators where period = 'day'"),
+    ),
+    law(
+        "gold",
+        VIEWS,
+        ("top_genres, all", "select cast(sum(views) as bigint) from gold.top_genres where period = 'all'"),
+    ),
+    law(
+        "gold",
+        VIEWS,
+        ("top_genres, day by day", "select cast(sum(views) as bigint) from gold.top_genres where period = 'day'"),
+    ),
+    law(
+        "gold",
+        VIEWS,
         (
             "regional_engagement, whole days",
             "select cast(sum(views) as bigint) from gold.regional_engagement where hour_of_day is null",
@@ -147,7 +200,7 @@ const LAWS: &[Law] = &[
     ),
     law(
         "gold",
-        ("views of silver", "select count(*) from silver.views"),
+        VIEWS,
         (
             "regional_engagement, hour by hour",
             "select cast(sum(views) as bigint) from gold.regional_engagement where hour_of_day is not null",

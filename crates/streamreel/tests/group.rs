@@ -16,8 +16,8 @@ use common::{Home, assert_same, setting, text};
 use serde_json::Value;
 
 const EVENTS: &str = "60000";
-/// The events come in so many pieces.
-const PIECES: usize = 40;
+/// The events come in so many pieces, as long as somebody comes or goes; what is left then comes at once.
+const PIECES: usize = 300;
 const PARTITIONS: &str = "6";
 const SESSION: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -83,6 +83,15 @@ impl Processor {
 
     fn errors(&self) -> String {
         fs::read_to_string(self.said.with_extension("err")).unwrap_or_default()
+    }
+}
+
+/// Says that all is over, also when a check has failed: who waits for it would wait for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -163,15 +172,27 @@ fn processors_come_and_go_and_nothing_shows() {
     let log = broker.url();
     let lines = fs::read(&file).expect("the events");
     let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
-    let (is_over, audits) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (have_gone, is_over, audits) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
     let said = std::thread::scope(|scope| {
+        let over = (Over(&have_gone), Over(&is_over));
+        let ingest = |number: usize, lines: &[&[u8]]| {
+            let file = home.file(&format!("piece-{number}"));
+            fs::write(&file, lines.concat()).expect("written");
+            home.ok(&["--log", &log, "--set", &partitions, "ingest", &file.to_string_lossy()]);
+        };
         let feeding = scope.spawn(|| {
-            for (number, piece) in lines.chunks(lines.len().div_ceil(PIECES)).enumerate() {
-                let file = home.file(&format!("piece-{number}"));
-                fs::write(&file, piece.concat()).expect("written");
-                home.ok(&["--log", &log, "--set", &partitions, "ingest", &file.to_string_lossy()]);
+            let mut left = lines.as_slice();
+            for number in 0..PIECES {
+                let (piece, rest) = left.split_at(left.len().min(lines.len().div_ceil(PIECES)));
+                ingest(number, piece);
+                left = rest;
+                if have_gone.load(Ordering::Relaxed) {
+                    break;
+                }
                 sleep(Duration::from_millis(400));
             }
+            assert!(!left.is_empty(), "nothing came any more before the last of them had gone");
+            ingest(PIECES, left);
         });
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
@@ -183,9 +204,9 @@ fn processors_come_and_go_and_nothing_shows() {
             }
         });
         let said = come_and_go(&home, &log);
-        assert!(!feeding.is_finished(), "nothing came any more before the last of them had gone");
+        drop(over.0);
         feeding.join().expect("all is fed");
-        is_over.store(true, Ordering::Relaxed);
+        drop(over.1);
         said
     });
     for (place, summary) in said.iter().enumerate() {

@@ -123,7 +123,7 @@ impl Goal {
         self.left.remove(partition);
     }
 
-    /// Asks where the sinks stand in what is left. True: nothing is left.
+    /// Asks where the sinks stand in what is left, up to the first partition that is not done. True: nothing is left.
     pub(crate) fn is_reached<'o>(
         &mut self,
         positions: &Positions<'_>,
@@ -132,10 +132,11 @@ impl Goal {
         for origin in origins {
             let partition = TopicPartition::new(&origin.topic, origin.partition);
             let Some(end) = self.left.contains(&partition).then(|| self.end(&partition)).flatten() else { continue };
-            if positions.have_reached(origin, end)? {
-                self.left.remove(&partition);
+            if !positions.have_reached(origin, end)? {
+                return Ok(false);
             }
+            self.left.remove(&partition);
         }
-        Ok(self.left.is_empty())
+        Ok(true)
     }
 }

@@ -115,6 +115,8 @@ pub struct Progress {
     /// How often other processors have taken over what this one was at work on, without its doing: it had been stopped or cut off
     /// for too long. It gave its open commits up and joined the group anew.
     pub taken_over: u64,
+    /// When the first record was read, since the run began; `None` while none was.
+    pub first_read_s: Option<f64>,
     /// Since the run began.
     pub elapsed_s: f64,
 }

@@ -98,7 +98,8 @@ pub(crate) fn work(task: Task<'_>, keepers: &Keepers<'_>, bronze: Option<&mut Br
         let workers = (0..settings.worker_count(task.origins.len())).map(|_| {
             let (order, orders) = channel();
             let bronze = to_bronze.clone();
-            let worker = Worker { log: keepers.log, settings, watch, orders, bronze, seats: Vec::new() };
+            let (notices, seats) = (keepers.notices.clone(), Vec::new());
+            let worker = Worker { log: keepers.log, settings, watch, orders, bronze, notices, has_read: false, seats };
             scope.spawn(move || watch.over(|| worker.run()));
             order
         });
@@ -212,6 +213,11 @@ impl Shift<'_, '_> {
     fn hear(&mut self, notice: Notice) -> Result<()> {
         match notice {
             Notice::Rebuilt(rebuilt) => self.task.report.rebuilt.push(rebuilt),
+            Notice::Read => {
+                (self.task.tell)(self.task.report);
+                let now_s = self.task.report.elapsed_s;
+                self.task.report.first_read_s.get_or_insert(now_s);
+            }
             Notice::Arrived(seat) => return self.seat(seat),
             Notice::Ended { lane } => return self.end(lane),
             Notice::Committed { sink, lanes, counts } => {

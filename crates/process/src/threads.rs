@@ -24,6 +24,8 @@ const END_PATIENCE: Duration = Duration::from_secs(5);
 /// What threads tell the one that started them.
 pub(crate) enum Notice {
     Rebuilt(Rebuilt),
+    /// A worker has read its first records.
+    Read,
     /// A lane is ready to be worked on.
     Arrived(Box<Seat>),
     Committed {
@@ -71,6 +73,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) watch: &'a Watch<'a>,
     pub(crate) orders: Receiver<Order>,
     pub(crate) bronze: Option<SyncSender<Item<RecordBatch>>>,
+    pub(crate) notices: Sender<Notice>,
+    pub(crate) has_read: bool,
     pub(crate) seats: Vec<Seat>,
 }
 
@@ -168,6 +172,10 @@ impl Worker<'_> {
                 fetch_bytes: self.settings.fetch_bytes,
             };
             let fetched = place.fetch(lane.at)?;
+            if !self.has_read && !fetched.records.is_empty() {
+                self.has_read = true;
+                let _ = self.notices.send(Notice::Read);
+            }
             let (topics, bronze) = (seat.topics.as_ref(), self.bronze.as_ref());
             let deliver = |parts: Parts| send(topics, parts.topics) && send(bronze, parts.bronze);
             if !lane.process(&fetched, deliver)? {

@@ -2,30 +2,41 @@
 //! turn; a line of JSON a round.
 //!
 //! ```text
-//! produce HOST:PORT RECORDS ROUNDS
+//! produce HOST:PORT RECORDS ROUNDS INTERVAL_MS...
 //! ```
+
+#[allow(dead_code, reason = "the module is the log's own, of which a part is needed")]
+#[path = "../src/kafka/sender.rs"]
+mod sender;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::DefaultProducerContext;
 use streamreel_topic::{KafkaLog, KafkaSettings, Log, Producer, Records, RecordsBuilder};
 
 type Failure = Box<dyn std::error::Error>;
+type Idempotent = sender::Sender<DefaultProducerContext>;
 
 const TOPIC: &str = "produce";
 const PARTITIONS: u32 = 4;
-/// Records of a batch, and batches after which all is with the brokers: committed by the one, flushed by the other.
+/// Records of a batch.
 const BATCH: usize = 5_000;
-const COMMIT: usize = 20;
+/// Different batches, sent over and over.
+const BATCHES: usize = 40;
+/// Records before time is taken.
+const WARM_UP: usize = 500_000;
 const LIMIT: Duration = Duration::from_secs(60);
-/// The longest wait of one look at what has arrived.
+/// Between two looks at whether there is room, or whether something has failed.
 const TICK: Duration = Duration::from_millis(2);
 
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [servers, records, rounds] = &args[..] else { return Err("usage: produce HOST:PORT RECORDS ROUNDS".into()) };
+    let [servers, records, rounds, intervals_ms @ ..] = &args[..] else {
+        return Err("usage: produce HOST:PORT RECORDS ROUNDS INTERVAL_MS...".into());
+    };
     let (records, rounds): (usize, usize) = (records.parse()?, rounds.parse()?);
     let settings = KafkaSettings {
         url: format!("kafka://{servers}"),
@@ -34,29 +45,36 @@ fn main() -> Result<(), Failure> {
     };
     let log = KafkaLog::open(&settings)?;
     log.ensure_topic(TOPIC, PARTITIONS)?;
+    let batches: Vec<Records> = (0..BATCHES).map(batch).collect();
     let mut transactional = log.producer(TOPIC)?;
-    let idempotent = idempotent(servers)?;
-    let batches = records.div_ceil(BATCH);
+    let mut idempotent = idempotent(servers)?;
     // Connections, leaders and the producer's id are there before time is taken.
-    in_transactions(&mut *transactional, COMMIT)?;
-    without(&idempotent, COMMIT)?;
-    for _ in 0..rounds {
-        let with_s = in_transactions(&mut *transactional, batches)?;
-        let without_s = without(&idempotent, batches)?;
-        let per_s = |seconds: f64| (batches * BATCH) as f64 / seconds;
-        println!("{{\"transactional_per_s\":{:.0},\"idempotent_per_s\":{:.0}}}", per_s(with_s), per_s(without_s));
+    let pause = Duration::from_millis(100);
+    run(&batches, WARM_UP, pause, &mut in_transactions(&mut *transactional))?;
+    run(&batches, WARM_UP, pause, &mut without(&mut idempotent))?;
+    for interval_ms in intervals_ms {
+        let interval = Duration::from_millis(interval_ms.parse()?);
+        for _ in 0..rounds {
+            let with = run(&batches, records, interval, &mut in_transactions(&mut *transactional))?;
+            let without = run(&batches, records, interval, &mut without(&mut idempotent))?;
+            println!(
+                "{{\"interval_ms\":{interval_ms},\"transactional_per_s\":{:.0},\"idempotent_per_s\":{:.0},\"commits\":{},\
+                 \"commit_ms\":{:.2},\"flush_ms\":{:.2}}}",
+                with.per_s, without.per_s, with.ends, with.end_ms, without.end_ms
+            );
+        }
     }
     Ok(())
 }
 
 /// A producer with the settings of the log's own, but for the transactions.
-fn idempotent(servers: &str) -> Result<BaseProducer, Failure> {
+fn idempotent(servers: &str) -> Result<Idempotent, Failure> {
     let properties = [
         ("bootstrap.servers", servers),
         ("enable.idempotence", "true"),
         ("delivery.report.only.error", "true"),
         ("compression.type", "lz4"),
-        ("linger.ms", "5"),
+        ("linger.ms", "50"),
         ("queue.buffering.max.messages", "500000"),
         ("queue.buffering.max.kbytes", "131072"),
     ];
@@ -64,7 +82,7 @@ fn idempotent(servers: &str) -> Result<BaseProducer, Failure> {
     for (name, value) in properties {
         config.set(name, value);
     }
-    Ok(config.create()?)
+    Ok(sender::Sender::new(config.create()?))
 }
 
 /// Records as `clean-events` has them: a key, and a value of about 250 bytes that compresses as events do.
@@ -87,52 +105,75 @@ fn batch(number: usize) -> Records {
     records.finish()
 }
 
-fn in_transactions(producer: &mut dyn Producer, batches: usize) -> Result<f64, Failure> {
-    let mut took = Duration::ZERO;
-    for number in 0..batches {
-        let records = batch(number);
-        let began = Instant::now();
-        producer.send(TOPIC, number as u32 % PARTITIONS, records)?;
-        if (number + 1) % COMMIT == 0 || number + 1 == batches {
-            producer.commit()?;
-        }
-        took += began.elapsed();
-    }
-    Ok(took.as_secs_f64())
+/// What is done by turns.
+enum Step<'a> {
+    /// So many of them have been before.
+    Send(usize, &'a Records),
+    /// All is to be with the brokers: committed by the one, flushed by the other.
+    End,
 }
 
-fn without(producer: &BaseProducer, batches: usize) -> Result<f64, Failure> {
-    let mut took = Duration::ZERO;
-    for number in 0..batches {
-        let records = batch(number);
-        let began = Instant::now();
-        for i in 0..records.len() {
-            let mut record = BaseRecord::<[u8], [u8]>::to(TOPIC)
-                .partition((number as u32 % PARTITIONS).cast_signed())
-                .payload(records.value(i))
-                .timestamp(records.timestamp_ms(i));
-            if let Some(key) = records.key(i) {
-                record = record.key(key);
+struct Run {
+    per_s: f64,
+    /// How often all was with the brokers, and the median time that this took.
+    ends: usize,
+    end_ms: f64,
+}
+
+fn run(
+    batches: &[Records],
+    records: usize,
+    interval: Duration,
+    work: &mut dyn FnMut(Step<'_>) -> Result<(), Failure>,
+) -> Result<Run, Failure> {
+    let (began, count) = (Instant::now(), records.div_ceil(BATCH));
+    let (mut due, mut ends_ms) = (began + interval, Vec::new());
+    for (number, batch) in (0..count).zip(batches.iter().cycle()) {
+        work(Step::Send(number, batch))?;
+        let now = Instant::now();
+        if now >= due || number + 1 == count {
+            work(Step::End)?;
+            ends_ms.push(now.elapsed().as_secs_f64() * 1e3);
+            due = (due + interval).max(now);
+        }
+    }
+    let took_s = began.elapsed().as_secs_f64();
+    ends_ms.sort_by(f64::total_cmp);
+    Ok(Run { per_s: (count * BATCH) as f64 / took_s, ends: ends_ms.len(), end_ms: ends_ms[ends_ms.len() / 2] })
+}
+
+fn in_transactions(producer: &mut dyn Producer) -> impl FnMut(Step<'_>) -> Result<(), Failure> {
+    move |step| {
+        match step {
+            Step::Send(number, records) => producer.send(TOPIC, number as u32 % PARTITIONS, records.clone())?,
+            Step::End => producer.commit()?,
+        }
+        Ok(())
+    }
+}
+
+fn without(producer: &mut Idempotent) -> impl FnMut(Step<'_>) -> Result<(), Failure> {
+    move |step| {
+        let until = Instant::now() + LIMIT;
+        // The other one is given a batch of its own, too.
+        let batch = match step {
+            Step::Send(number, records) => Some((number as u32 % PARTITIONS, records.clone())),
+            Step::End => None,
+        };
+        let mut next = 0;
+        loop {
+            match &batch {
+                Some((partition, records)) => match producer.send(TOPIC, *partition, records, &mut next) {
+                    Err(KafkaError::MessageProduction(Code::QueueFull)) => std::thread::sleep(TICK),
+                    sent => return Ok(sent?),
+                },
+                None if producer.flush(TICK) => return Ok(()),
+                None => {}
             }
-            producer.send(record).map_err(|(error, _)| error)?;
+            producer.client().poll(Duration::ZERO);
+            if Instant::now() >= until {
+                return Err("the broker has not taken everything".into());
+            }
         }
-        producer.poll(Duration::ZERO);
-        if (number + 1) % COMMIT == 0 || number + 1 == batches {
-            deliver(producer)?;
-        }
-        took += began.elapsed();
     }
-    Ok(took.as_secs_f64())
-}
-
-/// Waits as the log's producer does: the client's own `flush` looks only every tenth of a second.
-fn deliver(producer: &BaseProducer) -> Result<(), Failure> {
-    let until = Instant::now() + LIMIT;
-    while producer.in_flight_count() > 0 {
-        if Instant::now() >= until {
-            return Err("the broker has not taken everything".into());
-        }
-        producer.poll(TICK);
-    }
-    Ok(())
 }

@@ -26,7 +26,7 @@ const SETTINGS: [(&str, &str); 5] = [
 /// Known to brokers since 3.6: a record may come from a clock that is ahead, as a simulated one.
 const NEWER_SETTINGS: [(&str, &str); 1] = [("message.timestamp.after.max.ms", "9223372036854775807")];
 
-/// A client that changes things; made for each change, as they are rare.
+/// A client that changes things.
 pub(super) struct Admin(AdminClient<Context>);
 
 impl Admin {

@@ -12,6 +12,7 @@ mod place;
 mod producer;
 mod queue;
 mod reader;
+mod sender;
 mod version;
 
 use std::collections::HashMap;
@@ -56,6 +57,8 @@ struct Shared {
     cluster: String,
     /// Asks for what is committed.
     asker: Asker,
+    /// Changes things; made when it is needed.
+    admin: Mutex<Option<Arc<Admin>>>,
     /// Clients that ask for something else, made when they are needed.
     askers: Mutex<HashMap<Question, Arc<Asker>>>,
     topics: RwLock<HashMap<String, Arc<Topic>>>,
@@ -105,6 +108,7 @@ impl KafkaLog {
                 place,
                 cluster,
                 asker,
+                admin: Mutex::default(),
                 askers: Mutex::default(),
                 topics: RwLock::default(),
                 ranges: Mutex::default(),
@@ -120,7 +124,7 @@ impl Log for KafkaLog {
     fn identity(&self, topic: &str) -> Result<String> {
         let shared = &self.shared;
         let name = &shared.topic(topic)?.name;
-        let admin = Admin::new(&shared.place)?;
+        let admin = shared.admin()?;
         let id = shared.place.patiently("ask for the id of a topic of", |limit| admin.topic_id(name, limit))?;
         Ok(format!("{}.{id}", shared.cluster))
     }
@@ -235,7 +239,7 @@ impl Shared {
     fn create_topic(&self, name: &str, partitions: u32) -> Result<u32> {
         let operation = "make a topic on";
         let brokers = self.place.patiently(operation, |limit| self.asker.brokers(limit))?;
-        let admin = Admin::new(&self.place)?;
+        let admin = self.admin()?;
         self.place.patiently(operation, |limit| admin.create(name, partitions, brokers, limit))?;
         let begun = Instant::now();
         loop {
@@ -249,6 +253,17 @@ impl Shared {
             }
             std::thread::sleep(SPREADING);
         }
+    }
+
+    /// Ending such a client takes a tenth of a second, so it is kept.
+    fn admin(&self) -> Result<Arc<Admin>> {
+        let mut admin = lock(&self.admin);
+        if let Some(admin) = &*admin {
+            return Ok(Arc::clone(admin));
+        }
+        let made = Arc::new(Admin::new(&self.place)?);
+        *admin = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     /// A client for questions about a group, or with another isolation.
@@ -409,11 +424,26 @@ impl Shared {
             }
         }
         if !firsts.is_empty() {
-            let admin = Admin::new(&self.place)?;
+            let admin = self.admin()?;
             self.place.patiently("remove old records from", |limit| admin.remove_below(&firsts, limit))?;
             lock(&self.ranges).retain(|(name, _), _| *name != topic.name);
         }
         Ok(removed)
+    }
+}
+
+impl Drop for Shared {
+    /// Ends clients side by side: each takes a tenth of a second in which it only waits.
+    fn drop(&mut self) {
+        let (readers, admin) = (std::mem::take(&mut self.readers), lock(&self.admin).take());
+        let askers = std::mem::take(&mut *lock(&self.askers));
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(admin));
+            for asker in askers.into_values() {
+                scope.spawn(move || drop(asker));
+            }
+            drop(readers);
+        });
     }
 }
 

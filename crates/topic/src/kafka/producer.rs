@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
+use rdkafka::producer::{BaseProducer, Producer as _, PurgeConfig};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::ask::{Isolation, Partition};
 use super::context::Context;
 use super::place::{code, passes};
+use super::sender::Sender;
 use super::{Shared, Topic};
 use crate::{Error, Producer, Records, Result};
 
@@ -21,8 +21,10 @@ const TRANSACTION_TIMEOUT_MS: &str = "60000";
 const OPEN_LIMIT: Duration = Duration::from_secs(40);
 /// How long a committed transaction is waited for to be seen by readers, who also wait for those of others.
 const SEEN_LIMIT: Duration = Duration::from_secs(1);
-/// Waiting for room in the client's queue, or for deliveries.
+/// Waiting for room in the client's queue, or for what was purged.
 const TICK: Duration = Duration::from_millis(2);
+/// Between two looks at what was not delivered, while all is waited for.
+const LOOK_UP: Duration = Duration::from_millis(20);
 /// A producer that is dropped does not wait for longer.
 const FAREWELL: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -30,10 +32,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 const FIRST_CONTACT: Duration = Duration::from_secs(1);
 
 /// What the user's properties may change. Only failed deliveries are reported: a report for each record costs more than
-/// the record.
+/// the record. Records linger for fuller batches, as nobody can read them before the commit, which waits for none.
 const DEFAULTS: [(&str, &str); 5] = [
     ("compression.type", "lz4"),
-    ("linger.ms", "5"),
+    ("linger.ms", "50"),
     ("queue.buffering.max.messages", "500000"),
     ("queue.buffering.max.kbytes", "131072"),
     ("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS),
@@ -42,7 +44,7 @@ const DEFAULTS: [(&str, &str); 5] = [
 pub(super) struct KafkaProducer {
     shared: Arc<Shared>,
     transactional_id: String,
-    client: BaseProducer<Context>,
+    sender: Sender<Context>,
     /// What the transaction holds.
     parts: Vec<Part>,
     offsets: Vec<OffsetMove>,
@@ -96,11 +98,11 @@ enum Setback {
 
 impl KafkaProducer {
     pub(super) fn new(shared: Arc<Shared>, transactional_id: &str) -> Result<Self> {
-        let client = client(&shared, transactional_id)?;
+        let sender = Sender::new(client(&shared, transactional_id)?);
         Ok(Self {
             shared,
             transactional_id: transactional_id.to_owned(),
-            client,
+            sender,
             parts: Vec::new(),
             offsets: Vec::new(),
             sent: 0,
@@ -109,10 +111,14 @@ impl KafkaProducer {
         })
     }
 
+    fn client(&self) -> &BaseProducer<Context> {
+        self.sender.client()
+    }
+
     /// Gives the client what it does not have yet.
     fn produce(&mut self) -> std::result::Result<(), Setback> {
         if self.state == State::Closed {
-            self.client.begin_transaction().map_err(|error| self.setback(error))?;
+            self.client().begin_transaction().map_err(|error| self.setback(error))?;
             self.state = State::Open { since: Instant::now() };
             self.sent = 0;
         }
@@ -121,65 +127,48 @@ impl KafkaProducer {
                 return Err(Setback::Abort(KafkaError::MessageProduction(Code::QueueFull)));
             }
             self.is_torn = true;
-            self.enqueue(&self.parts[self.sent]).map_err(|error| self.setback(error))?;
+            self.enqueue(self.sent).map_err(|error| self.setback(error))?;
             self.is_torn = false;
             self.sent += 1;
         }
-        self.client.poll(Duration::ZERO);
-        Ok(())
-    }
-
-    fn enqueue(&self, part: &Part) -> KafkaResult<()> {
-        let records = &part.records;
-        for i in 0..records.len() {
-            let mut record = BaseRecord::<[u8], [u8]>::to(&part.topic.name)
-                .partition(part.partition as i32)
-                .payload(records.value(i))
-                // The client takes 0 for now, and brokers refuse what lies before 1970.
-                .timestamp(records.timestamp_ms(i).max(1));
-            if let Some(key) = records.key(i) {
-                record = record.key(key);
-            }
-            let headers = records.headers(i);
-            if headers.len() > 0 {
-                let list = OwnedHeaders::new_with_capacity(headers.len());
-                let insert =
-                    |list: OwnedHeaders, (key, value): (&str, _)| list.insert(Header { key, value: Some(value) });
-                record = record.headers(headers.fold(list, insert));
-            }
-            self.enqueue_one(record)?;
-        }
+        self.client().poll(Duration::ZERO);
         Ok(())
     }
 
     /// Waits for room in the client's queue.
-    fn enqueue_one(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> KafkaResult<()> {
-        let begun = Instant::now();
+    fn enqueue(&mut self, part: usize) -> KafkaResult<()> {
+        let (part, limit) = (&self.parts[part], self.shared.place.limit);
+        let (mut next, mut waits_since) = (0, None);
         loop {
-            record = match self.client.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(Code::QueueFull), back)) if begun.elapsed() < self.limit() => back,
-                Err((error, _)) => return Err(error),
-            };
-            self.client.poll(TICK);
+            let before = next;
+            match self.sender.send(&part.topic.name, part.partition, &part.records, &mut next) {
+                Err(KafkaError::MessageProduction(Code::QueueFull)) => {}
+                sent => return sent,
+            }
+            if next > before {
+                waits_since = None;
+            }
+            if waits_since.get_or_insert_with(Instant::now).elapsed() >= limit {
+                return Err(KafkaError::MessageProduction(Code::QueueFull));
+            }
+            std::thread::sleep(TICK);
+            self.sender.client().poll(Duration::ZERO);
         }
     }
 
     /// Waits until everything is with the brokers.
     fn deliver(&self, until: Instant) -> std::result::Result<(), Setback> {
         loop {
-            let waiting = self.client.in_flight_count();
-            if waiting > 0 {
-                self.client.poll(TICK);
-            }
-            if let Some(error) = self.client.context().take_undelivered() {
+            let is_done = self.sender.flush(LOOK_UP);
+            self.client().poll(Duration::ZERO);
+            if let Some(error) = self.client().context().take_undelivered() {
                 return Err(match self.setback(error) {
                     // Whatever the reason: the transaction lacks a record.
                     Setback::Unknown(error) => Setback::Abort(error),
                     other => other,
                 });
             }
-            if waiting == 0 {
+            if is_done {
                 return Ok(());
             }
             if Instant::now() >= until {
@@ -223,13 +212,13 @@ impl KafkaProducer {
                 .map_err(Setback::Refused)?;
         }
         let metadata = self.shared.group_metadata(group).map_err(Setback::Refused)?;
-        self.insist(until, |left| self.client.send_offsets_to_transaction(&list, &metadata, left))
+        self.insist(until, |left| self.client().send_offsets_to_transaction(&list, &metadata, left))
     }
 
     /// All of it to the brokers, and then the commit.
     fn try_commit(&mut self, until: Instant) -> std::result::Result<(), Setback> {
         self.produce()?;
-        self.deliver(until)?;
+        // The last records are on their way meanwhile.
         for group in self.groups() {
             self.send_group_offsets(&group, until).map_err(|setback| match setback {
                 // Only a commit may be asked for again and again.
@@ -237,8 +226,9 @@ impl KafkaProducer {
                 other => other,
             })?;
         }
+        self.deliver(until)?;
         self.state = State::Committing;
-        self.insist(until, |left| self.client.commit_transaction(left))
+        self.insist(until, |left| self.client().commit_transaction(left))
     }
 
     /// Repeats a call whose outcome is unknown until it is known, or the time is over.
@@ -259,7 +249,7 @@ impl KafkaProducer {
 
     /// What an error means for the transaction.
     fn setback(&self, error: KafkaError) -> Setback {
-        if self.client.client().fatal_error().is_some() {
+        if self.client().client().fatal_error().is_some() {
             return Setback::Fatal(error);
         }
         match &error {
@@ -281,12 +271,12 @@ impl KafkaProducer {
 
     /// Gives the open transaction up; the client is ready for the next then.
     fn abort_open(&mut self, until: Instant) -> std::result::Result<(), Setback> {
-        self.client.purge(PurgeConfig::default().queue().inflight());
-        while self.client.in_flight_count() > 0 && Instant::now() < until {
-            self.client.poll(TICK);
+        self.client().purge(PurgeConfig::default().queue().inflight());
+        while !self.sender.flush(TICK) && Instant::now() < until {
+            self.client().poll(Duration::ZERO);
         }
-        let aborted = self.insist(until, |left| self.client.abort_transaction(left));
-        self.client.context().take_undelivered();
+        let aborted = self.insist(until, |left| self.client().abort_transaction(left));
+        self.client().context().take_undelivered();
         if aborted.is_ok() {
             self.state = State::Closed;
             self.sent = 0;
@@ -299,7 +289,7 @@ impl KafkaProducer {
     fn fail(&mut self, setback: Setback, begun: Instant) -> Error {
         match setback {
             Setback::Fatal(error) => {
-                let fatal = self.client.client().fatal_error();
+                let fatal = self.client().client().fatal_error();
                 let code = fatal.as_ref().map(|(code, _)| *code).or_else(|| code(&error));
                 if matches!(code, Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)) {
                     self.state = State::Fenced;
@@ -442,7 +432,7 @@ impl Producer for KafkaProducer {
         }
         loop {
             let done = match self.state {
-                State::Committing => self.insist(until, |left| self.client.commit_transaction(left)),
+                State::Committing => self.insist(until, |left| self.client().commit_transaction(left)),
                 _ => self.try_commit(until),
             };
             match done {
@@ -469,13 +459,13 @@ impl Producer for KafkaProducer {
             State::Closed | State::Fenced => Ok(false),
             State::Open { .. } => self.abort_open(until).map(|()| false),
             // What was asked for can't be taken back; only the answer can be had.
-            State::Committing => match self.insist(until, |left| self.client.commit_transaction(left)) {
+            State::Committing => match self.insist(until, |left| self.client().commit_transaction(left)) {
                 Ok(()) => Ok(true),
                 Err(Setback::Abort(_)) => self.abort_open(until).map(|()| false),
                 Err(setback) => Err(setback),
             },
             State::Broken => {
-                self.client = client(&self.shared, &self.transactional_id)?;
+                self.sender = Sender::new(client(&self.shared, &self.transactional_id)?);
                 self.state = State::Closed;
                 self.is_torn = false;
                 Ok(false)

@@ -1,8 +1,9 @@
-//! The queue of a consumer, event by event, as librdkafka has it: its Rust wrapper does not tell at which offset a
-//! partition has ended, and that is how a reader gets past transaction markers.
+//! The queue of a consumer, as librdkafka has it: its Rust wrapper does not tell at which offset a partition has ended, and that is
+//! how a reader gets past transaction markers; and it gives messages one by one.
 
 #![allow(unsafe_code, reason = "the C interface is the only one that gives the offset of an end")]
 
+use std::collections::VecDeque;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::os::raw::{c_char, c_void};
@@ -10,11 +11,12 @@ use std::ptr::NonNull;
 use std::time::Duration;
 
 use rdkafka::bindings::{
-    RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_FETCH, rd_kafka_event_destroy, rd_kafka_event_error,
-    rd_kafka_event_error_is_fatal, rd_kafka_event_error_string, rd_kafka_event_message_next,
+    RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_FETCH, rd_kafka_consume_batch_queue, rd_kafka_event_destroy,
+    rd_kafka_event_error, rd_kafka_event_error_is_fatal, rd_kafka_event_error_string, rd_kafka_event_message_next,
     rd_kafka_event_topic_partition, rd_kafka_event_type, rd_kafka_header_get_all, rd_kafka_headers_t,
-    rd_kafka_message_headers, rd_kafka_message_t, rd_kafka_message_timestamp, rd_kafka_queue_destroy,
-    rd_kafka_queue_get_consumer, rd_kafka_queue_poll, rd_kafka_timestamp_type_t, rd_kafka_topic_partition_destroy,
+    rd_kafka_message_destroy, rd_kafka_message_errstr, rd_kafka_message_headers, rd_kafka_message_t,
+    rd_kafka_message_timestamp, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer, rd_kafka_queue_poll,
+    rd_kafka_timestamp_type_t, rd_kafka_topic_partition_destroy,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -24,10 +26,14 @@ use super::context::Context;
 
 /// Headers of a record beyond so many are not taken: they would make a batch slow to search.
 const MOST_HEADERS: usize = 1_000;
+/// Messages that are taken out of the queue together.
+const TOGETHER: usize = 256;
 
 /// The queue into which a consumer's messages come.
 pub(super) struct Queue {
     queue: NonNull<RDKafkaQueue>,
+    /// What was taken out of it and not yet shown.
+    taken: VecDeque<Taken>,
 }
 
 // SAFETY: librdkafka's objects may be used from any thread; this one is used by one at a time (`&mut self`).
@@ -52,23 +58,72 @@ impl Queue {
     pub(super) fn of(consumer: &BaseConsumer<Context>) -> Option<Self> {
         // SAFETY: the client lives; the queue counts its references by itself.
         let queue = unsafe { rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
-        NonNull::new(queue).map(|queue| Self { queue })
+        NonNull::new(queue).map(|queue| Self { queue, taken: VecDeque::new() })
     }
 
     /// Waits for an event and shows it; `None` if there was none.
     pub(super) fn next<T>(&mut self, timeout: Duration, look: impl FnOnce(Event<'_>) -> T) -> Option<T> {
+        if self.taken.is_empty() {
+            self.take();
+        }
+        if let Some(taken) = self.taken.pop_front() {
+            return Some(look(taken.read()));
+        }
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is alive as long as `self`.
         let event = unsafe { rd_kafka_queue_poll(self.queue.as_ptr(), timeout_ms) };
         let event = Owned(NonNull::new(event)?);
         Some(look(event.read()))
     }
+
+    /// Takes what has come out of the queue, together: one by one costs more than what is in a message.
+    fn take(&mut self) {
+        let mut messages = [std::ptr::null_mut(); TOGETHER];
+        // SAFETY: the queue is alive, and the array has room for so many.
+        let count = unsafe { rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, messages.as_mut_ptr(), TOGETHER) };
+        let count = usize::try_from(count).unwrap_or(0);
+        self.taken.extend(messages[..count].iter().copied().filter_map(NonNull::new).map(Taken));
+    }
+
+    /// Forgets what has come so far, before a change of place.
+    pub(super) fn forget(&mut self) {
+        self.taken.clear();
+    }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
+        self.taken.clear();
         // SAFETY: got in `of`, and not used afterwards.
         unsafe { rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+/// A message that was taken out of the queue.
+struct Taken(NonNull<rd_kafka_message_t>);
+
+impl Taken {
+    fn read(&self) -> Event<'_> {
+        // SAFETY: the message is alive.
+        let message = unsafe { self.0.as_ref() };
+        match message.err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
+                Event::Message(Message { message: self.0, owner: PhantomData })
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Event::End(message.offset),
+            error => {
+                // SAFETY: the message is alive, and the text is its own.
+                let text = unsafe { text(rd_kafka_message_errstr(self.0.as_ptr())) };
+                Event::Error { code: error.into(), is_fatal: false, text }
+            }
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        // SAFETY: got from the queue and not used afterwards.
+        unsafe { rd_kafka_message_destroy(self.0.as_ptr()) }
     }
 }
 
@@ -82,7 +137,7 @@ impl Owned {
         unsafe {
             match rd_kafka_event_type(event) {
                 RD_KAFKA_EVENT_FETCH => match NonNull::new(rd_kafka_event_message_next(event).cast_mut()) {
-                    Some(message) => Event::Message(Message { message, event: PhantomData }),
+                    Some(message) => Event::Message(Message { message, owner: PhantomData }),
                     None => Event::Other,
                 },
                 RD_KAFKA_EVENT_ERROR => self.error(),
@@ -130,10 +185,10 @@ unsafe fn text(pointer: *const c_char) -> String {
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
 }
 
-/// A message, alive as long as the event that it came with.
+/// A message, alive as long as what it came with.
 pub(super) struct Message<'a> {
     message: NonNull<rd_kafka_message_t>,
-    event: PhantomData<&'a Owned>,
+    owner: PhantomData<&'a ()>,
 }
 
 impl<'a> Message<'a> {

@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
@@ -17,6 +18,10 @@ use crate::{Error, Fetched, Offsets, RecordsBuilder, Result};
 const GROUP: &str = "streamreel-reader";
 /// A batch holds less than 4 GiB, so a read stops far below, whatever it is asked for.
 const MOST_BYTES: usize = 1 << 30;
+/// A read of so many bytes and more begins with room for them, and some beyond, taking a record for so many: growing copies what is
+/// there, and room that is not used costs nothing.
+const LARGE_BYTES: usize = 1 << 20;
+const RECORD_BYTES: usize = 200;
 /// A read stops when its records have so many different names of headers: looking one up takes longer with each.
 const MOST_NAMES: usize = 500;
 /// How long a consumer waits for the next message before it looks at the time.
@@ -95,9 +100,23 @@ impl Readers {
         let (kept, old) = std::mem::take(&mut *idle).into_iter().partition(|reader| reader.used.elapsed() < IDLE);
         *idle = kept;
         drop(idle);
-        // Closing takes a moment.
-        drop::<Vec<Reader>>(old);
+        close(old);
     }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        close(std::mem::take(self.idle.get_mut().unwrap_or_else(PoisonError::into_inner)));
+    }
+}
+
+/// Closing a consumer takes a tenth of a second in which it only waits, so all at once.
+fn close(readers: Vec<Reader>) {
+    std::thread::scope(|scope| {
+        for reader in readers {
+            scope.spawn(move || drop(reader));
+        }
+    });
 }
 
 impl Reader {
@@ -111,7 +130,9 @@ impl Reader {
             ("enable.partition.eof", "true"),
             ("max.poll.interval.ms", "86400000"),
         ];
-        let config = place.config_of(&own, &DEFAULTS);
+        let mut config = place.config_of(&own, &DEFAULTS);
+        // Taken out of the queue together with messages, its log would be printed.
+        config.set_log_level(RDKafkaLogLevel::Emerg);
         let consumer: BaseConsumer<Context> =
             config.create_with_context(place.context()).map_err(|source| place.client_error(source))?;
         let mut list = TopicPartitionList::new();
@@ -130,6 +151,7 @@ impl Reader {
     /// The reader at another offset; `None` if it can't get there.
     fn at(mut self, offset: i64, limit: Duration) -> Option<Self> {
         if self.next != offset {
+            self.queue.forget();
             self.consumer.seek(&self.topic, self.partition as i32, Offset::Offset(offset), limit).ok()?;
             self.next = offset;
         }
@@ -137,8 +159,9 @@ impl Reader {
     }
 
     fn read(&mut self, place: &Place, end: i64, max_bytes: usize) -> std::result::Result<Fetched, Failure> {
-        let (mut records, mut offsets) = (RecordsBuilder::new(), Vec::new());
         let most_bytes = max_bytes.clamp(1, MOST_BYTES);
+        let room = if most_bytes < LARGE_BYTES { 0 } else { LARGE_BYTES + LARGE_BYTES / 64 };
+        let (mut records, mut offsets) = (RecordsBuilder::with_capacity(room / RECORD_BYTES, room), Vec::new());
         let begun = Instant::now();
         let mut next = self.next;
         while next < end && records.bytes() < most_bytes && records.names() < MOST_NAMES {

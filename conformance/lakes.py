@@ -52,13 +52,17 @@ class Home:
         self.lake = folder / "data_lake"
         self.metadata = folder / "metadata"
 
+    def command(self, *command: object) -> list[object]:
+        return [self.program, "--quiet", "--home", self.folder, *command]
+
     def run(self, *command: object, **options) -> subprocess.CompletedProcess:
         # Variables of the caller's shell are settings to the program.
         surroundings = {name: value for name, value in os.environ.items() if not name.startswith("STREAMREEL_")}
-        return run(self.program, "--quiet", "--home", self.folder, *command, env=surroundings, **options)
+        return run(*self.command(*command), env=surroundings, **options)
 
     def land(self, lines: list[bytes]) -> None:
-        """Ingests and processes lines. The window for duplicates is short: copies of earlier portions come too late for it."""
+        """Ingests and processes lines. The window for duplicates is short: copies of earlier portions come too late for
+        it."""
         self.run("ingest", "-", input=b"\n".join(lines) + b"\n", stdout=subprocess.DEVNULL)
         self.run("--set", "process.dedupe_window=1s", "process", stdout=subprocess.DEVNULL)
 

@@ -435,6 +435,17 @@ pub enum Lake {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Have the lease of builds on behalf of another program, until stdin ends.
+    #[command(
+        after_help = "While it is had no other build begins. A line says so when it is had, and another one answers each line on stdin, once \
+        the lake was asked whether it still is; if not, and if another has it to begin with, it ends with status 1.\n\n\
+        Examples:\n  coproc streamreel lake lease --wait        in a script of bash, until the script ends"
+    )]
+    Lease {
+        /// Wait for another who has it instead of refusing.
+        #[arg(long)]
+        wait: bool,
+    },
     /// List a table's versions, newest first.
     #[command(
         after_help = "Examples:\n  streamreel lake history gold.builds\n  streamreel lake history bronze.events --limit 5"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import spark_bucket
 from engines import say
-from lakes import Comparison, Home, portions, step, write_metadata
+from lakes import Comparison, Home, portions, refuse_newer, step, write_metadata
 from spark_job import Spark, expect
 
 
@@ -63,6 +63,12 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
     step("another build is at work")
     with spark_bucket.leased(other):
         spark.refuse('another build is at work on this lake: {"lease":"build","pid":')
+    step("tables of a newer protocol")
+    embedded.land(parts[0][:200])
+    embedded.copy_bronze(other)
+    refuse_newer(other.lake, ("bronze/events", "silver/views", "silver/builds"), spark.refused, each=not is_quick)
+    compare("and once they are what they were")
+
     step("the program goes on with what Spark derived: late events, gold")
     embedded.land(parts[0][:500] + [line for line in parts[-1][:500]])
     embedded.copy_bronze(other)

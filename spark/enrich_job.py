@@ -90,7 +90,7 @@ def main() -> None:
                 summary = Enrich(spark, arguments, check_lease).run()
             finally:
                 spark.stop()
-    except (Busy, metadata.Invalid, silver.Conflict) as problem:
+    except (Busy, metadata.Invalid, silver.Conflict, silver.Unsupported) as problem:
         sys.exit(f"enrich: {problem}")
     print(json.dumps(summary), flush=True)
 
@@ -230,6 +230,7 @@ class Enrich:
         spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", self.build_id)
 
     def run(self) -> dict[str, Any]:
+        silver.check_protocols(self.spark, self.lake)
         bronze = f"{self.lake}/bronze/events"
         self.bronze_version, self.offsets = silver.bronze_offsets(self.spark, bronze)
         self.builds = silver.Builds(self.spark, self.lake)

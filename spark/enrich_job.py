@@ -50,30 +50,7 @@ SPARK = "4.1."
 KEYS = ("user_id", "video_id", "session_id")
 
 #: An event on its way into views: the columns of bronze that silver keeps.
-EVENT = (
-    "event_id",
-    "user_id",
-    "video_id",
-    "session_id",
-    "event_type",
-    "event_ts",
-    "position_s",
-    "seek_from_s",
-    "seek_to_s",
-    "rate",
-    "duration_s",
-    "region",
-    "device",
-    "sequence",
-    "extra",
-    "corrections",
-    "source_log",
-    "source_topic",
-    "source_partition",
-    "source_offset",
-    "received_at",
-    "received_date",
-)
+EVENT = tuple(name for name in streamreel.event_schema().column_names if name != "late_duplicates")
 
 #: The only topic whose offsets rows of bronze name.
 SOURCE_TOPIC = "video-events"

@@ -2,10 +2,11 @@
 
 Usage: duckdb_clean.py FILE OUTPUT_DIR [THREADS]        (needs `pip install duckdb==1.5.5`)
 
-Prints one line of JSON with the counts and the CPU time an event. The same job as `measure direct` of crates/process, as far
-as SQL says it sensibly: all required fields, their lengths, the time range, event types, positions, seeks and rates; a
-number in quotes and trailing bytes are not told apart, and the unknown fields are not kept. Records that are not clean go
-to a file of their own with their reason, as text (DuckDB reads JSON without the original bytes, so those are not kept either).
+Prints one line of JSON with the counts and the CPU time an event. The same job as `measure direct` of crates/process,
+as far as SQL says it sensibly: all required fields, their lengths, the time range, event types, positions, seeks and
+rates; a number in quotes and trailing bytes are not told apart, and the unknown fields are not kept. Records that are
+not clean go to a file of their own with their reason, as text (DuckDB reads JSON without the original bytes, so those
+are not kept either).
 """
 
 import datetime
@@ -15,6 +16,7 @@ import sys
 import time
 
 import duckdb
+import event_fields
 
 SOURCE = """
 CREATE TEMP TABLE decoded AS
@@ -28,9 +30,10 @@ SELECT *,
     WHEN octet_length(encode(user_id)) NOT BETWEEN 1 AND 128 THEN 'bad_user_id'
     WHEN octet_length(encode(video_id)) NOT BETWEEN 1 AND 128 THEN 'bad_video_id'
     WHEN event_ts IS NULL THEN 'bad_timestamp'
-    WHEN event_ts NOT BETWEEN TIMESTAMPTZ '2000-01-01 00:00:00Z' AND $received_at + INTERVAL 24 HOUR THEN 'timestamp_out_of_range'
-    WHEN kind NOT IN ('play', 'pause', 'seek', 'heartbeat', 'ended', 'load', 'rate_change', 'buffer_start', 'buffer_end',
-                      'quality_change', 'error') THEN 'unknown_event_type'
+    WHEN event_ts NOT BETWEEN TIMESTAMPTZ '2000-01-01 00:00:00Z' AND $received_at + INTERVAL 24 HOUR
+      THEN 'timestamp_out_of_range'
+    WHEN kind NOT IN ('play', 'pause', 'seek', 'heartbeat', 'ended', 'load', 'rate_change', 'buffer_start',
+                      'buffer_end', 'quality_change', 'error') THEN 'unknown_event_type'
     WHEN strlen(event_id) > 128 OR event_id = '' THEN 'bad_event_id'
     WHEN strlen(session_id) > 128 THEN 'bad_session_id'
     WHEN position_s NOT BETWEEN 0 AND 999999.999 THEN 'bad_position'
@@ -47,21 +50,19 @@ FROM (
       WHEN try_cast("timestamp" AS DOUBLE) < 1e14 THEN to_timestamp(try_cast("timestamp" AS DOUBLE) / 1e3)
       ELSE to_timestamp(try_cast("timestamp" AS DOUBLE) / 1e6)
     END AS event_ts,
-    position_s, seek_from_s, seek_to_s, rate, CASE WHEN duration_s BETWEEN 1e-9 AND 1e6 THEN duration_s END AS duration_s,
+    position_s, seek_from_s, seek_to_s, rate,
+    CASE WHEN duration_s BETWEEN 1e-9 AND 1e6 THEN duration_s END AS duration_s,
     region, device, CASE WHEN sequence >= 0 THEN sequence END AS sequence,
-    coalesce(event_id, md5(concat_ws('|', user_id, video_id, session_id, event_type, "timestamp", position_s, seek_from_s,
-                                     seek_to_s, rate, duration_s, region, device, sequence))) AS event_id
-  FROM read_ndjson($file, ignore_errors = true, maximum_object_size = 65536, columns = {
-    user_id: 'VARCHAR', video_id: 'VARCHAR', session_id: 'VARCHAR', event_type: 'VARCHAR', "timestamp": 'VARCHAR',
-    position_s: 'DOUBLE', seek_from_s: 'DOUBLE', seek_to_s: 'DOUBLE', rate: 'DOUBLE', duration_s: 'DOUBLE',
-    region: 'VARCHAR', device: 'VARCHAR', sequence: 'BIGINT', event_id: 'VARCHAR'})
+    coalesce(event_id, md5(concat_ws('|', user_id, video_id, session_id, event_type, "timestamp", position_s,
+                                     seek_from_s, seek_to_s, rate, duration_s, region, device, sequence))) AS event_id
+  FROM read_ndjson($file, ignore_errors = true, maximum_object_size = 65536, columns = $columns)
 )
 """
 
 CLEAN = """
 COPY (
-  SELECT DISTINCT ON (user_id, event_id) event_id, user_id, video_id, session_id, kind AS event_type, event_ts, position_s,
-    seek_from_s, seek_to_s, rate, duration_s, region, device, sequence, $received_at AS received_at
+  SELECT DISTINCT ON (user_id, event_id) event_id, user_id, video_id, session_id, kind AS event_type, event_ts,
+    position_s, seek_from_s, seek_to_s, rate, duration_s, region, device, sequence, $received_at AS received_at
   FROM decoded WHERE reason IS NULL
 ) TO '{path}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)
 """
@@ -80,7 +81,8 @@ def main() -> None:
     connection.execute(f"SET threads = {threads}; SET preserve_insertion_order = false; SET TimeZone = 'UTC'")
     begun, cpu = time.monotonic(), sum(os.times()[:2])
     received_at = {"received_at": datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)}
-    connection.execute(SOURCE, {"file": file, **received_at})
+    columns = event_fields.columns("VARCHAR", "DOUBLE", "BIGINT")
+    connection.execute(SOURCE, {"file": file, "columns": columns, **received_at})
     clean, rejected = os.path.join(output, "clean.parquet"), os.path.join(output, "rejected.parquet")
     connection.execute(CLEAN.format(path=clean), received_at)
     connection.execute(REJECTED.format(path=rejected))

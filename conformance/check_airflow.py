@@ -13,9 +13,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from check_spark import Spark, expect
 from engines import ROOT, environment, run, say
 from lakes import Comparison, Home, portions, step, write_metadata
+from spark_job import Spark, expect
 
 DAG = "batch_ingestion"
 

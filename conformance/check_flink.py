@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -62,10 +63,25 @@ class Flink:
         run(self.python, ROOT / "flink/connector.py", stdout=subprocess.DEVNULL)
 
     def start(self, *arguments: object, **surroundings: str) -> subprocess.Popen:
-        command = [self.python, JOB, "--brokers", self.kafka.address, "--checkpoints", self.checkpoints, "--checkpoint-interval", "2s", *arguments]
+        command = [
+            self.python,
+            JOB,
+            "--brokers",
+            self.kafka.address,
+            "--checkpoints",
+            self.checkpoints,
+            "--checkpoint-interval",
+            "2s",
+            *arguments,
+        ]
         with open(self.log, "a") as log:
-            return subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, start_new_session=True,
-                                    env={**os.environ, **surroundings})
+            return subprocess.Popen(
+                [str(part) for part in command],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **surroundings},
+            )
 
     def finish(self, *arguments: object) -> None:
         job = self.start(*arguments)
@@ -74,11 +90,27 @@ class Flink:
 
     def refuse(self, says: str, *arguments: object, python: Path | None = None, **surroundings: str) -> None:
         """Runs the job, which must fail and say this."""
-        command = [python or self.python, JOB, "--brokers", self.kafka.address, "--checkpoints", self.checkpoints, *arguments]
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False,
-                              env={**os.environ, **surroundings})
+        command = [
+            python or self.python,
+            JOB,
+            "--brokers",
+            self.kafka.address,
+            "--checkpoints",
+            self.checkpoints,
+            *arguments,
+        ]
+        done = subprocess.run(
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **surroundings},
+        )
         if done.returncode == 0 or says not in done.stderr or "Traceback" in done.stderr:
-            raise SystemExit(f"the Flink job should have failed with {says!r}; it ended with {done.returncode}\n{done.stderr[-3000:]}")
+            raise SystemExit(
+                f"the Flink job should have failed with {says!r}; it ended with {done.returncode}\n"
+                f"{done.stderr[-3000:]}"
+            )
 
     def kill(self, job: subprocess.Popen) -> None:
         """SIGKILL, to its JVM too."""
@@ -102,6 +134,7 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
         flink = Flink(kafka, scratch / "checkpoints")
         source = Home(program, scratch / "source")
         refused_at_once(flink, scratch)
+        what_is_forgotten(flink)
         step("what is missing is said")
         kafka.make(SOURCE)
         flink.refuse("has no topic clean-events and no topic video-events.dlq")
@@ -118,19 +151,27 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
         ours = kafka.dump(scratch / "of-the-program")
     comparison = Comparison()
     for topic in CLEANED:
-        comparison.tables(topic, f"read_parquet('{ours}/{topic}.parquet')", f"read_parquet('{theirs}/{topic}.parquet')", without=())
+        comparison.tables(
+            topic, f"read_parquet('{ours}/{topic}.parquet')", f"read_parquet('{theirs}/{topic}.parquet')", without=()
+        )
     # A source offset is there once in all of the log.
-    comparison.tables("bronze.events", *(scan(home.lake, "bronze", "events") for home in (embedded, landed)), without=())
+    comparison.tables(
+        "bronze.events", *(scan(home.lake, "bronze", "events") for home in (embedded, landed)), without=()
+    )
     comparison.finish()
 
 
 def clean_with_flink(kafka: Kafka, flink: Flink, source: Home, events: int, is_quick: bool) -> None:
-    """Brings events in, in portions, and the job through a kill, a restart, and, unless it is quick, a second life from a savepoint and one
-    without any checkpoint."""
+    """Brings events in, in portions, and the job through a kill, a restart, and, unless it is quick, a second life from
+    a savepoint and one without any checkpoint."""
     simulate(source, kafka, events, SEED)
     step("killed with work in hand")
     job = flink.start("--follow")
-    flink.until(job, "it has a checkpoint with results", lambda: any(flink.checkpoints.glob("*/chk-*/_metadata")) and has_results(kafka))
+    flink.until(
+        job,
+        "it has a checkpoint with results",
+        lambda: any(flink.checkpoints.glob("*/chk-*/_metadata")) and has_results(kafka),
+    )
     # Again the first viewers: copies whose originals only the job's state remembers.
     simulate(source, kafka, events, SEED)
     kafka.ask("odd", SOURCE)
@@ -157,7 +198,9 @@ def refused_at_once(flink: Flink, scratch: Path) -> None:
     other = scratch / "other/apache_flink-2.2.0.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: apache-flink\nVersion: 2.2.0\n")
-    flink.refuse("apache-flink is 2.2.0; this job, its connector and its checkpoints are for 2.3.0", PYTHONPATH=str(other.parent))
+    flink.refuse(
+        "apache-flink is 2.2.0; this job, its connector and its checkpoints are for 2.3.0", PYTHONPATH=str(other.parent)
+    )
     flink.refuse("has no package apache-flink; install", python=Path(sys.executable))
     flink.refuse("is not there; `python flink/connector.py` fetches", "--jar", scratch / "no.jar")
     broken = scratch / "broken" / "flink-sql-connector-kafka-5.0.0-2.2.jar"
@@ -167,9 +210,38 @@ def refused_at_once(flink: Flink, scratch: Path) -> None:
     flink.refuse("can't get an answer from Kafka at 127.0.0.1:1", "--brokers", "127.0.0.1:1")
 
 
+def what_is_forgotten(flink: Flink) -> None:
+    """The counter, for which a partition would need some hundred thousand records: so without a Kafka."""
+    step("what the window forgets is counted")
+    said = run(flink.python, ROOT / "conformance/flink_forgotten.py", stdout=subprocess.PIPE, text=True).stdout
+    expected = {
+        "two blocks are remembered": [4, 0],
+        "what no longer fits is counted": [8, 4],
+        "in one batch": [8, 4],
+        "from a checkpoint": [1, 2],
+        "again, what is written": [2, 2],
+        "again, in one batch": [1, 0],
+    }
+    found = json.loads(said)
+    if found != expected:
+        raise SystemExit(f"records written and counted as forgotten: expected {expected}, found {found}")
+
+
 def simulate(home: Home, kafka: Kafka, events: int, seed: int) -> None:
-    home.run("--log", f"kafka://{kafka.address}", "simulate", "--events", events, "--seed", seed, "--dirt", DIRT, "--loss", "0.02",
-             stdout=subprocess.DEVNULL)
+    home.run(
+        "--log",
+        f"kafka://{kafka.address}",
+        "simulate",
+        "--events",
+        events,
+        "--seed",
+        seed,
+        "--dirt",
+        DIRT,
+        "--loss",
+        "0.02",
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def land(home: Home, kafka: Kafka) -> None:

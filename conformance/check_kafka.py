@@ -8,9 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from check_spark import expect
 from engines import ROOT, environment, run, with_package
 from lakes import Comparison, Home, step
+from spark_job import expect
 
 SEED = 11
 DIRT = 0.2

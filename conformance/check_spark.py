@@ -3,96 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import time
 from pathlib import Path
 
-from engines import ROOT, delta_jars, environment, say, with_package
-from lakes import Comparison, Home, portions, step, write_metadata
-
-JOB = ROOT / "spark/enrich_job.py"
-
-
-class Spark:
-    """`spark-submit` of the engine's environment, on this machine."""
-
-    def __init__(self, home: Home):
-        self.home = home
-        self.python = with_package(environment("spark/requirements.txt"))
-        self.jars = delta_jars()
-
-    def submit(self) -> list[str]:
-        """`spark-submit` with what this machine needs."""
-        settings = {
-            "spark.jars": self.jars,
-            "spark.log.level": "WARN",
-            "spark.driver.memory": "2g",
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.ui.enabled": "false",
-            "spark.ui.showConsoleProgress": "false",
-            "spark.sql.shuffle.partitions": "4",
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-            "spark.databricks.delta.snapshotPartitions": "2",
-        }
-        submit = [self.python.parent / "spark-submit", "--master", "local[2]"]
-        submit += [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
-        return [str(part) for part in submit]
-
-    def command(self, *arguments: str) -> list[str]:
-        submit = [*self.submit(), "--py-files", f"{ROOT}/spark/silver.py,{ROOT}/spark/metadata.py", JOB]
-        job = ["--lake", self.home.lake, "--metadata", self.home.metadata, *arguments]
-        return [str(part) for part in submit + job]
-
-    def start(self, *arguments: str) -> subprocess.Popen:
-        # spark-submit runs the first python3 of the PATH.
-        surroundings = {
-            **os.environ,
-            "PATH": f"{self.python.parent}:{os.environ['PATH']}",
-            "PYSPARK_PYTHON": str(self.python),
-        }
-        return subprocess.Popen(
-            self.command(*arguments),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=surroundings,
-            start_new_session=True,
-        )
-
-    def enrich(self, *arguments: str) -> dict:
-        """Runs the job and returns what it says of itself."""
-        job = self.start(*arguments)
-        out, err = job.communicate()
-        if job.returncode:
-            raise SystemExit(f"the Spark job ended with {job.returncode}\n{out[-2000:]}\n{err[-6000:]}")
-        return json.loads(out.strip().split("\n")[-1])
-
-    def refuse(self, says: str, *arguments: str) -> None:
-        """Runs the job, which must fail and say this."""
-        job = self.start(*arguments)
-        out, err = job.communicate()
-        # What the job says on stderr, spark-submit says on stdout.
-        if job.returncode == 0 or says not in out:
-            raise SystemExit(
-                f"the Spark job should have failed with {says!r}; it ended with {job.returncode}\n{out}\n{err[-3000:]}"
-            )
-
-    def kill_half_way(self) -> None:
-        """Starts the job and kills it, workers and all, when it has committed a table."""
-        seen = self._commits()
-        job = self.start()
-        while self._commits() == seen:
-            if job.poll() is not None:
-                raise SystemExit(f"the Spark job ended before it could be killed\n{job.stderr.read()[-3000:]}")
-            time.sleep(0.05)
-        os.killpg(job.pid, signal.SIGKILL)
-        job.communicate()
-
-    def _commits(self) -> int:
-        return len(list((self.home.lake / "silver").glob("watched_segments/_delta_log/*.json")))
+import spark_bucket
+from engines import say
+from lakes import Comparison, Home, portions, refuse_newer, step, write_metadata
+from spark_job import Spark, expect
 
 
 def check(program: Path, scratch: Path, is_quick: bool) -> None:
@@ -144,6 +60,15 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
             spark.refuse(says)
         (other.metadata / "video_metadata.csv").write_text(good)
 
+    step("another build is at work")
+    with spark_bucket.leased(other):
+        spark.refuse('another build is at work on this lake: {"lease":"build","pid":')
+    step("tables of a newer protocol")
+    embedded.land(parts[0][:200])
+    embedded.copy_bronze(other)
+    refuse_newer(other.lake, ("bronze/events", "silver/views", "silver/builds"), spark.refused, each=not is_quick)
+    compare("and once they are what they were")
+
     step("the program goes on with what Spark derived: late events, gold")
     embedded.land(parts[0][:500] + [line for line in parts[-1][:500]])
     embedded.copy_bronze(other)
@@ -152,6 +77,8 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
     comparison.silver(embedded.lake, other.lake)
     comparison.gold(embedded.lake, lambda table: f"delta_scan('{other.lake}/gold/{table}')")
     comparison.finish()
+    if not is_quick:
+        spark_bucket.check(program, scratch, parts[0][:20_000], spark)
 
 
 def bad_metadata() -> list[tuple[str, str]]:
@@ -174,8 +101,3 @@ def bad_metadata() -> list[tuple[str, str]]:
 def versions(lake: Path) -> dict[str, int]:
     """How many commits each table of silver has."""
     return {log.parent.name: len(list(log.glob("*.json"))) for log in (lake / "silver").glob("*/_delta_log")}
-
-
-def expect(holds: bool, what: str, found: object) -> None:
-    if not holds:
-        raise SystemExit(f"expected that {what}; found {found}")

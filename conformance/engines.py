@@ -55,24 +55,26 @@ def environment(lock: str) -> Path:
 def delta_jars() -> str:
     """The jars of Delta for Spark, comma-separated; and a Java for it."""
     need("java", "default-jdk-headless")
-    pom = ROOT / "spark/pom.xml"
-
-    def make(folder: Path) -> None:
-        say("fetching Delta for Spark")
-        run(
-            need("mvn", "maven"),
-            "--batch-mode",
-            "--quiet",
-            "--file",
-            pom,
-            f"{MAVEN_PLUGIN}:copy-dependencies",
-            f"-DoutputDirectory={folder}",
-        )
-
-    jars = sorted(cached(CACHE, "delta-jars", pom.read_bytes(), make).glob("delta-*.jar"))
+    jars = sorted(maven("delta-jars", "spark/pom.xml").glob("delta-*.jar"))
     if len(jars) != DELTA_JARS:
         raise SystemExit(f"Delta for Spark should be {DELTA_JARS} jars, there are {len(jars)}: {jars}")
     return ",".join(map(str, jars))
+
+
+def s3a_jars() -> str:
+    """The jars with which Spark reads and writes buckets, comma-separated: 640 MB."""
+    return ",".join(map(str, sorted(maven("s3a-jars", "conformance/s3a.xml").glob("*.jar"))))
+
+
+def maven(name: str, pom: str) -> Path:
+    """A folder with the jars that a pom of this repository names."""
+
+    def make(folder: Path) -> None:
+        say(f"fetching the jars of {pom}")
+        copy = [f"{MAVEN_PLUGIN}:copy-dependencies", f"-DoutputDirectory={folder}"]
+        run(need("mvn", "maven"), "--batch-mode", "--quiet", "--file", ROOT / pom, *copy)
+
+    return cached(CACHE, name, (ROOT / pom).read_bytes(), make)
 
 
 def wheel() -> Path:
@@ -117,7 +119,7 @@ def with_package(python: Path) -> Path:
 
 
 def fetch() -> None:
-    """Installs all engines."""
+    """Installs all engines, but for what is large and only a whole comparison needs."""
     delta_jars()
     for lock in LOCKS:
         environment(lock)

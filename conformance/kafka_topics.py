@@ -1,10 +1,10 @@
 """What a check needs of a Kafka beside the program: run by the Python of `kafka/requirements.txt`.
 
-    kafka_topics.py BROKERS make TOPIC PARTITIONS    ... anew, if it is there
-    kafka_topics.py BROKERS odd TOPIC                appends records that only other producers would make
-    kafka_topics.py BROKERS dump TOPIC FILE          the committed records as Parquet
-    kafka_topics.py BROKERS count TOPIC              how many committed records there are
-    kafka_topics.py BROKERS behind TOPIC GROUP       1 if there are records that a group has not committed, else 0
+kafka_topics.py BROKERS make TOPIC PARTITIONS    ... anew, if it is there
+kafka_topics.py BROKERS odd TOPIC                appends records that only other producers would make
+kafka_topics.py BROKERS dump TOPIC FILE          the committed records as Parquet
+kafka_topics.py BROKERS count TOPIC              how many committed records there are
+kafka_topics.py BROKERS behind TOPIC GROUP       1 if there are records that a group has not committed, else 0
 """
 
 import sys
@@ -16,7 +16,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic
 
 #: As the program makes topics: nothing is removed by time, timestamps are the producer's.
-SETTINGS = {"retention.ms": "-1", "message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
+SETTINGS = {
+    "retention.ms": "-1",
+    "message.timestamp.type": "CreateTime",
+    "message.timestamp.after.max.ms": str(2**63 - 1),
+}
 DONE_S = 30
 HOUR_MS = 3_600_000
 STARTING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
@@ -39,6 +43,7 @@ def make(brokers: str, topic: str, partitions: str) -> None:
 
 def odd(brokers: str, topic: str) -> None:
     """To the first partition, in this order. Times: long after all others, then an hour and more back and forth."""
+
     def event(**fields: object) -> bytes:
         every = {"user_id": "odd", "video_id": "v", "event_type": "play", "timestamp": 1767571200, **fields}
         text = {name: f'"{value}"' if isinstance(value, str) else str(value) for name, value in every.items()}
@@ -72,10 +77,15 @@ def odd(brokers: str, topic: str) -> None:
 
 def read(brokers: str, topic: str):
     """All committed records, in batches."""
-    consumer = Consumer({
-        "bootstrap.servers": brokers, "group.id": "conformance", "isolation.level": "read_committed",
-        "enable.auto.commit": False, "enable.partition.eof": True,
-    })
+    consumer = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": "conformance",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
     partitions = consumer.list_topics(topic, DONE_S).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     # One whose end moves is told of again.
@@ -92,10 +102,16 @@ def read(brokers: str, topic: str):
 
 
 def dump(brokers: str, topic: str, file: str) -> None:
-    schema = pa.schema([
-        ("partition", pa.int32()), ("place", pa.int64()), ("timestamp_ms", pa.int64()), ("key", pa.binary()), ("value", pa.binary()),
-        ("headers", pa.list_(pa.struct([("name", pa.utf8()), ("value", pa.binary())]))),
-    ])
+    schema = pa.schema(
+        [
+            ("partition", pa.int32()),
+            ("place", pa.int64()),
+            ("timestamp_ms", pa.int64()),
+            ("key", pa.binary()),
+            ("value", pa.binary()),
+            ("headers", pa.list_(pa.struct([("name", pa.utf8()), ("value", pa.binary())]))),
+        ]
+    )
     seen = dict.fromkeys(range(1_000), 0)
     with pq.ParquetWriter(file, schema) as writer:
         for messages in read(brokers, topic):
@@ -105,10 +121,16 @@ def dump(brokers: str, topic: str, file: str) -> None:
                 # Offsets depend on how records were divided into transactions, their order does not.
                 place, seen[partition] = seen[partition], seen[partition] + 1
                 headers = sorted((message.headers() or []), key=lambda header: header[0])
-                rows.append({
-                    "partition": partition, "place": place, "timestamp_ms": message.timestamp()[1], "key": message.key(),
-                    "value": message.value(), "headers": [{"name": name, "value": value} for name, value in headers],
-                })
+                rows.append(
+                    {
+                        "partition": partition,
+                        "place": place,
+                        "timestamp_ms": message.timestamp()[1],
+                        "key": message.key(),
+                        "value": message.value(),
+                        "headers": [{"name": name, "value": value} for name, value in headers],
+                    }
+                )
             writer.write_table(pa.Table.from_pylist(rows, schema))
 
 
@@ -117,10 +139,15 @@ def count(brokers: str, topic: str) -> None:
 
 
 def behind(brokers: str, topic: str, group: str) -> None:
-    consumer = Consumer({
-        "bootstrap.servers": brokers, "group.id": group, "isolation.level": "read_committed",
-        "enable.auto.commit": False, "enable.partition.eof": True,
-    })
+    consumer = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": group,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
     partitions = consumer.list_topics(topic, DONE_S).topics[topic].partitions
     places = [TopicPartition(topic, partition) for partition in partitions]
     until = time.monotonic() + DONE_S

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -52,13 +54,17 @@ class Home:
         self.lake = folder / "data_lake"
         self.metadata = folder / "metadata"
 
+    def command(self, *command: object) -> list[object]:
+        return [self.program, "--quiet", "--home", self.folder, *command]
+
     def run(self, *command: object, **options) -> subprocess.CompletedProcess:
         # Variables of the caller's shell are settings to the program.
         surroundings = {name: value for name, value in os.environ.items() if not name.startswith("STREAMREEL_")}
-        return run(self.program, "--quiet", "--home", self.folder, *command, env=surroundings, **options)
+        return run(*self.command(*command), env=surroundings, **options)
 
     def land(self, lines: list[bytes]) -> None:
-        """Ingests and processes lines. The window for duplicates is short: copies of earlier portions come too late for it."""
+        """Ingests and processes lines. The window for duplicates is short: copies of earlier portions come too late for
+        it."""
         self.run("ingest", "-", input=b"\n".join(lines) + b"\n", stdout=subprocess.DEVNULL)
         self.run("--set", "process.dedupe_window=1s", "process", stdout=subprocess.DEVNULL)
 
@@ -193,6 +199,49 @@ class Comparison:
     def _differ(self, text: str) -> None:
         print(text, flush=True)
         self.differences.append(text)
+
+
+#: What newer writers may have made of a table: the protocol as the next commit of its log says it, and what an engine
+#: has to say.
+NEWER = (
+    ({"minReaderVersion": 9, "minWriterVersion": 2}, "uses reader protocol 9 and writer protocol 2 of Delta;"),
+    (
+        {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["new"], "writerFeatures": ["new", "newer"]},
+        "uses reader protocol 3 and writer protocol 7 of Delta with new, newer;",
+    ),
+    ({"minReaderVersion": 1, "minWriterVersion": 9}, "uses reader protocol 1 and writer protocol 9 of Delta;"),
+)
+
+#: And what to do about it.
+REMEDY = "them, or move that folder away"
+
+
+def refuse_newer(lake: Path, tables: tuple[str, ...], refused: Callable[[], str], each: bool = True) -> None:
+    """Each of these tables gets newer protocols, with which a run (`refused`, which returns what it said) must fail
+    with one line about it, and leave the lake as it is. `each`: every table with every protocol, else each with one of
+    them."""
+    cases = [(table, case) for table in tables for case in NEWER] if each else zip(tables, NEWER, strict=False)
+    for table, (protocol, says) in cases:
+        log = lake / table / "_delta_log"
+        version = max(int(commit.stem) for commit in log.glob("*.json")) + 1
+        entry = log / f"{version:020d}.json"
+        entry.write_text(json.dumps({"protocol": protocol}) + "\n")
+        before = contents(lake)
+        lines = refused().splitlines()
+        about = f"{table.replace('/', '.')} at {lake}/{table} {says}"
+        if not any(about in line and REMEDY in line for line in lines):
+            raise SystemExit(f"expected a line that says {about!r} and {REMEDY!r}; found:\n" + "\n".join(lines)[-6000:])
+        if contents(lake) != before:
+            changed = sorted(map(str, set(contents(lake).items()) ^ set(before.items())))
+            raise SystemExit(f"a run that was refused has changed the lake: {changed}")
+        entry.unlink()
+        say(f"    {about}")
+
+
+def contents(lake: Path) -> dict[str, str]:
+    """Every file of a lake with a hash of its bytes; leases, which come and go, aside."""
+    files = (file for file in sorted(lake.rglob("*")) if file.is_file() and "_leases" not in file.parts)
+    return {str(file.relative_to(lake)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def scan(lake: Path, layer: str, table: str) -> str:

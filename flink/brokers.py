@@ -1,5 +1,5 @@
-"""Questions to the brokers, asked through the Kafka client that is inside the connector's jar: the same settings hold for them
-and for the job, and nothing else has to be installed."""
+"""Questions to the brokers, asked through the Kafka client that is inside the connector's jar: the same settings hold
+for them and for the job, and nothing else has to be installed."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ from pyflink.java_gateway import get_gateway
 
 SHADED = "org.apache.flink.kafka.shaded.org.apache.kafka"
 ANSWER_MS = 10_000
-# How far before the end of a partition the last record is looked for: transaction markers and aborted records take offsets, too.
+# How far before the end of a partition the last record is looked for: transaction markers and aborted records take
+# offsets, too.
 LOOK_BACK = (1, 16, 1_000, 100_000)
 
 
@@ -33,12 +34,15 @@ class Brokers:
         self._jvm = get_gateway().jvm
         self._admin = self._client("clients.admin.AdminClient.create", {})
         bytes_as_they_are = f"{SHADED}.common.serialization.ByteArrayDeserializer"
-        self._consumer = self._client("clients.consumer.KafkaConsumer", {
-            "key.deserializer": bytes_as_they_are,
-            "value.deserializer": bytes_as_they_are,
-            "isolation.level": "read_committed",
-            "enable.auto.commit": "false",
-        })
+        self._consumer = self._client(
+            "clients.consumer.KafkaConsumer",
+            {
+                "key.deserializer": bytes_as_they_are,
+                "value.deserializer": bytes_as_they_are,
+                "isolation.level": "read_committed",
+                "enable.auto.commit": "false",
+            },
+        )
         self._places = {}
 
     def _class(self, name: str):
@@ -71,7 +75,9 @@ class Brokers:
         """A topic, or None where there is none of this name."""
         names = self._jvm.java.util.ArrayList()
         names.add(name)
-        described = self._ask("ask for topics of", lambda: self._admin.describeTopics(names).topicNameValues().get(name))
+        described = self._ask(
+            "ask for topics of", lambda: self._admin.describeTopics(names).topicNameValues().get(name)
+        )
         try:
             topic = described.get()
         except Exception as error:
@@ -87,7 +93,8 @@ class Brokers:
         return found
 
     def last_record(self, topic: str, partition: int) -> tuple[int, dict[str, bytes]] | None:
-        """Offset and headers of the last committed record of a partition of a topic that was asked for; None where there is none."""
+        """Offset and headers of the last committed record of a partition of a topic that was asked for; None where
+        there is none."""
         return self._ask(f"read {topic} of", lambda: self._last_record(topic, partition))
 
     def _last_record(self, topic: str, partition: int):
@@ -112,7 +119,10 @@ class Brokers:
             records = consumer.poll(self._jvm.java.time.Duration.ofMillis(100)).records(place)
             if records.size():
                 record = records.get(records.size() - 1)
-                last = (record.offset(), {header.key(): bytes(header.value() or b"") for header in record.headers().toArray()})
+                last = (
+                    record.offset(),
+                    {header.key(): bytes(header.value() or b"") for header in record.headers().toArray()},
+                )
         return last
 
 

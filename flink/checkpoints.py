@@ -19,7 +19,8 @@ def uri(place: str) -> str:
 
 
 def newest(place: str) -> str | None:
-    """The newest checkpoint or savepoint below a folder of this machine. `_metadata` is written last: where it is, all is there."""
+    """The newest checkpoint or savepoint below a folder of this machine. `_metadata` is written last: where it is, all
+    is there."""
     folder = local(place)
     if folder is None or not folder.is_dir():
         return None

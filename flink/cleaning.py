@@ -1,7 +1,7 @@
 """What the job does to records, in batches: the rules are those of the Rust kernels in the package `streamreel`.
 
-A batch of records of one partition is packed into one element of the stream, in Arrow's format. `Clean` decodes and deduplicates it and
-makes the records of the two cleaned topics, as the embedded processor writes them.
+A batch of records of one partition is packed into one element of the stream, in Arrow's format. `Clean` decodes and
+deduplicates it and makes the records of the two cleaned topics, as the embedded processor writes them.
 """
 
 from collections import deque
@@ -18,13 +18,15 @@ from pyflink.datastream.state import MapStateDescriptor
 VIDEO_EVENTS, CLEAN_EVENTS, DEAD_LETTERS = "video-events", "clean-events", "video-events.dlq"
 DUPLICATE, SEEN_BEFORE = b"duplicate", b"same user_id and event_id as an earlier record within the window"
 
-RECORDS = pa.schema([
-    ("offset", pa.int64()),
-    ("timestamp_ms", pa.int64()),
-    ("key", pa.binary()),
-    ("payload", pa.binary()),
-    ("cut", pa.binary()),
-])
+RECORDS = pa.schema(
+    [
+        ("offset", pa.int64()),
+        ("timestamp_ms", pa.int64()),
+        ("key", pa.binary()),
+        ("payload", pa.binary()),
+        ("cut", pa.binary()),
+    ]
+)
 BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 PACKED = Types.ROW_NAMED(["partition", "records"], [Types.INT(), BYTES])
 CLEANED = Types.ROW_NAMED(
@@ -34,8 +36,9 @@ CLEANED = Types.ROW_NAMED(
 
 
 def pack(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns partition + those of `RECORDS`, any number of rows -> as many rows (partition, records): on the last row of a
-    partition all of its records, on the others null. A function over batches must return as many rows as it got."""
+    """Columns partition + those of `RECORDS`, any number of rows -> as many rows (partition, records): on the last row
+    of a partition all of its records, on the others null. A function over batches must return as many rows as it
+    got."""
     frame.columns = ["partition", *RECORDS.names]
     packed = pd.Series([None] * len(frame), dtype=object)
     for _, rows in frame.groupby("partition", sort=False).indices.items():
@@ -72,8 +75,8 @@ class Rules:
 class Window:
     """The deduplication window of a partition: in memory, and in the job's state what it takes to make it anew.
 
-    The state holds offset, timestamp and key of each valid record, batch by batch under the offset of its first; what the window
-    has forgotten is removed.
+    The state holds offset, timestamp and key of each valid record, batch by batch under the offset of its first; what
+    the window has forgotten is removed.
     """
 
     def __init__(self, rules: Rules, state):
@@ -87,12 +90,20 @@ class Window:
     def copies(self, records: pa.RecordBatch, decoded, state) -> pa.Array:
         """Whether each record is a copy; null for one that is not valid."""
         keys = pa.record_batch(streamreel.dedupe_keys(decoded))["key"]
-        seen = pa.RecordBatch.from_arrays([records["offset"], records["timestamp_ms"], keys], ["offset", "timestamp_ms", "key"])
+        seen = pa.RecordBatch.from_arrays(
+            [records["offset"], records["timestamp_ms"], keys], ["offset", "timestamp_ms", "key"]
+        )
         copies = pa.record_batch(self._window.push(seen))["is_duplicate"]
         valid = seen.filter(keys.is_valid())
         if len(valid):
             self._remember(valid, state)
         return copies
+
+    @property
+    def forgotten(self) -> int:
+        """Records that went at the memory bound although they lay within the window, so that copies of them are told no
+        more."""
+        return self._window.forgotten
 
     def _remember(self, valid: pa.RecordBatch, state) -> None:
         first, last = valid["offset"][0].as_py(), valid["offset"][-1].as_py()
@@ -104,10 +115,10 @@ class Window:
 
 
 class Clean(KeyedProcessFunction):
-    """Batches of records, keyed by partition -> records of the cleaned topics (`CLEANED`), in the order of their source.
+    """Batches of records, keyed by partition -> records of the cleaned topics (`CLEANED`), in their source's order.
 
-    `written`: for each partition the offset of the source up to which the cleaned topics have it already; what lies below only
-    fills the window.
+    `written`: for each partition the offset of the source up to which the cleaned topics have it already; what lies
+    below only fills the window. Flink's counter `forgotten` is the embedded processor's `forgotten by the window`.
     """
 
     def __init__(self, rules: Rules, written: dict[int, int]):
@@ -117,21 +128,34 @@ class Clean(KeyedProcessFunction):
     def open(self, context: RuntimeContext) -> None:
         self._state = context.get_map_state(MapStateDescriptor("window", Types.LONG(), BYTES))
         self._windows = {}
+        self._forgotten = context.get_metrics_group().counter("forgotten")
 
     def process_element(self, packed: Row, _context) -> Iterator[Row]:
         partition, records = packed[0], from_bytes(packed[1])
         window = self._windows.get(partition)
         if window is None:
             window = self._windows[partition] = Window(self._rules, self._state)
-        decoded = streamreel.decode(decodable(records))
-        copies = window.copies(records, decoded, self._state)
-        yield from self._outputs(partition, records, decoded, copies)
+        # What an earlier run has written it has counted, too.
+        first = records["offset"].to_numpy().searchsorted(self._written.get(partition, 0))
+        for part, is_new in ((records[:first], False), (records[first:], True)):
+            if len(part) == 0:
+                continue
+            before = window.forgotten
+            decoded = streamreel.decode(decodable(part))
+            copies = window.copies(part, decoded, self._state)
+            if is_new:
+                self._forgotten.inc(window.forgotten - before)
+                yield from self._outputs(partition, part, decoded, copies)
 
     def _outputs(self, partition: int, records: pa.RecordBatch, decoded, copies: pa.Array) -> Iterator[Row]:
         normalised = pa.record_batch(streamreel.clean_json(decoded))["payload"]
         decoded = pa.record_batch(decoded)
-        columns = [*records.columns, copies, normalised, *(decoded[name] for name in ("user_id", "reason", "detail", "corrections"))]
-        written = self._written.get(partition, 0)
+        columns = [
+            *records.columns,
+            copies,
+            normalised,
+            *(decoded[name] for name in ("user_id", "reason", "detail", "corrections")),
+        ]
         source = {
             "source_log": self._rules.source_log.encode(),
             "source_topic": VIDEO_EVENTS.encode(),
@@ -140,8 +164,6 @@ class Clean(KeyedProcessFunction):
         for offset, timestamp_ms, key, payload, cut, is_copy, clean, user_id, reason, detail, corrections in zip(
             *(column.to_pylist() for column in columns)
         ):
-            if offset < written:
-                continue
             headers = {**source, "source_offset": b"%d" % offset, "source_timestamp": b"%d" % timestamp_ms}
             # Brokers refuse what lies before 1970, and clients take 0 for now.
             timestamp_ms = max(timestamp_ms, 1)

@@ -32,7 +32,10 @@ def check(path: Path) -> None:
     """Refuses a jar that is not the pinned one."""
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != SHA256:
-        raise ConnectorError(f"{path} is not {NAME} as it was published (sha256 {found}, expected {SHA256}); remove it and fetch it again")
+        raise ConnectorError(
+            f"{path} is not {NAME} as it was published (sha256 {found}, expected {SHA256}); "
+            "remove it and fetch it again"
+        )
 
 
 def fetch() -> Path:
@@ -42,7 +45,10 @@ def fetch() -> Path:
         check(path)
         return path
     CACHE.mkdir(parents=True, exist_ok=True)
-    with urllib.request.urlopen(URL, timeout=60) as answer, tempfile.NamedTemporaryFile(dir=CACHE, delete=False) as part:
+    with (
+        urllib.request.urlopen(URL, timeout=60) as answer,
+        tempfile.NamedTemporaryFile(dir=CACHE, delete=False) as part,
+    ):
         part.write(answer.read())
     try:
         check(Path(part.name))

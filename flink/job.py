@@ -3,8 +3,9 @@
     video-events -> pack -> by partition -> Clean -> clean-events + video-events.dlq
     a task a partition      Rust kernels, keyed state   one Kafka transaction a task and checkpoint
 
-A partition of the cleaned topics holds what came from the same partition of video-events, in its order, as landing bronze from them
-needs it. Therefore the job has as many tasks a step as the topics have partitions, and each partition a task of its own.
+A partition of the cleaned topics holds what came from the same partition of video-events, in its order, as landing
+bronze from them needs it. Therefore the job has as many tasks a step as the topics have partitions, and each partition
+a task of its own.
 """
 
 import itertools
@@ -38,19 +39,28 @@ POLL_S = 0.5
 START_S = 120
 # Tables on Kafka: keys and values are bytes.
 TABLE = {
-    "connector": "kafka", "key.format": "raw", "key.fields": "key", "value.format": "raw", "value.fields-include": "EXCEPT_KEY",
+    "connector": "kafka",
+    "key.format": "raw",
+    "key.fields": "key",
+    "value.format": "raw",
+    "value.fields-include": "EXCEPT_KEY",
 }
 READING = {
-    "topic": VIDEO_EVENTS, "scan.startup.mode": "earliest-offset",
-    "properties.group.id": GROUP, "properties.isolation.level": "read_committed",
+    "topic": VIDEO_EVENTS,
+    "scan.startup.mode": "earliest-offset",
+    "properties.group.id": GROUP,
+    "properties.isolation.level": "read_committed",
 }
 WRITING = {
     "topic": f"{CLEAN_EVENTS};{DEAD_LETTERS}",
     # Task n writes to partition n.
     "sink.partitioner": "fixed",
-    "sink.delivery-guarantee": "exactly-once", "sink.transactional-id-prefix": GROUP,
+    "sink.delivery-guarantee": "exactly-once",
+    "sink.transactional-id-prefix": GROUP,
     "properties.transaction.timeout.ms": str(TRANSACTION_MS),
-    "properties.compression.type": "lz4", "properties.linger.ms": "5", "properties.batch.size": "262144",
+    "properties.compression.type": "lz4",
+    "properties.linger.ms": "5",
+    "properties.batch.size": "262144",
 }
 
 
@@ -72,9 +82,13 @@ def run(settings: Namespace) -> None:
     if not settings.follow and all(written[partition] >= end for partition, end in ends.items()):
         say("everything is written: nothing to do")
         return
-    rules = Rules(log, settings.dedupe_window, settings.dedupe_max_entries // source.partitions, settings.keep_payload == "all")
+    rules = Rules(
+        log, settings.dedupe_window, settings.dedupe_max_entries // source.partitions, settings.keep_payload == "all"
+    )
     table_environment = graph(environment, brokers.properties, source, rules, written)
-    started = table_environment.execute_sql("INSERT INTO cleaned SELECT `key`, payload, topic, TO_TIMESTAMP_LTZ(timestamp_ms, 3), headers FROM records")
+    started = table_environment.execute_sql(
+        "INSERT INTO cleaned SELECT `key`, payload, topic, TO_TIMESTAMP_LTZ(timestamp_ms, 3), headers FROM records"
+    )
     wait(started.get_job_client(), settings, lambda: written_to(brokers, log, source), ends)
 
 
@@ -132,8 +146,8 @@ def topics(brokers: Brokers) -> Topic:
     for topic in found.values():
         if topic.partitions != source.partitions:
             raise JobError(
-                f"{topic.name} has {topic.partitions} partitions and {source.name} {source.partitions}; a partition of the cleaned topics "
-                "holds what came from the same one of video-events: make the topic anew with as many"
+                f"{topic.name} has {topic.partitions} partitions and {source.name} {source.partitions}; a partition of "
+                "the cleaned topics holds what came from the same one of video-events: make the topic anew with as many"
             )
     if source.partitions > MAX_PARALLELISM:
         raise JobError(f"{source.name} has {source.partitions} partitions; this job works on at most {MAX_PARALLELISM}")
@@ -157,14 +171,16 @@ def written_to(brokers: Brokers, log: str, source: Topic) -> dict[int, int]:
         if headers.get("source_log") != log.encode() or headers.get("source_partition") != b"%d" % partition:
             found = headers.get("source_log", b"(no header)").decode(errors="replace")
             raise JobError(
-                f"partition {partition} of {topic} holds records of another log, {found}, than {log}, which {VIDEO_EVENTS} is now; "
-                "make the cleaned topics anew"
+                f"partition {partition} of {topic} holds records of another log, {found}, than {log}, which "
+                f"{VIDEO_EVENTS} is now; make the cleaned topics anew"
             )
         written[partition] = max(written[partition], int(headers["source_offset"]) + 1)
     return written
 
 
-def graph(environment, properties: dict[str, str], source: Topic, rules: Rules, written: dict[int, int]) -> StreamTableEnvironment:
+def graph(
+    environment, properties: dict[str, str], source: Topic, rules: Rules, written: dict[int, int]
+) -> StreamTableEnvironment:
     """All steps, ending in the view `records` and the table `cleaned` that it goes into."""
     environment.set_parallelism(source.partitions)
     tables = StreamTableEnvironment.create(environment)
@@ -179,7 +195,8 @@ def graph(environment, properties: dict[str, str], source: Topic, rules: Rules, 
             headers MAP<STRING, BYTES> METADATA
         ) WITH ({options(properties, WRITING)})""")
     read = tables.sql_query("""
-        SELECT `partition`, `offset`, EXTRACT(EPOCH FROM received_at) * 1000 + MOD(EXTRACT(MILLISECOND FROM received_at), 1000),
+        SELECT `partition`, `offset`,
+               EXTRACT(EPOCH FROM received_at) * 1000 + MOD(EXTRACT(MILLISECOND FROM received_at), 1000),
                `key`, payload, headers['cut']
         FROM video_events""")
     columns = [DataTypes.FIELD("partition", DataTypes.INT()), DataTypes.FIELD("records", DataTypes.BYTES())]
@@ -221,7 +238,8 @@ def lanes(partitions: int) -> dict[int, int]:
 
 
 def wait(job, settings: Namespace, written, ends: dict[int, int]) -> None:
-    """Until everything is written, or somebody wants an end; then stops the job at a savepoint, from which the next run goes on."""
+    """Until everything is written, or somebody wants an end; then stops the job at a savepoint, from which the next run
+    goes on."""
     stop = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.append(True))

@@ -13,21 +13,23 @@ derives the views:
   was killed left beyond it is rolled back by the next one. So a run can be repeated at any time, and one with nothing
   new changes nothing.
 * The rows of a view come from all its events: neither the order of arrival nor the number of runs shows.
-* One build at a time. On a local lake the program's lease is taken; elsewhere a second writer is noticed before anything
-  is published.
+* One build at a time: the program's lease is taken, on a lake in a folder and in a bucket. Elsewhere there is none, and
+  a second writer is noticed before anything is published.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
 import re
 import secrets
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,30 +50,7 @@ SPARK = "4.1."
 KEYS = ("user_id", "video_id", "session_id")
 
 #: An event on its way into views: the columns of bronze that silver keeps.
-EVENT = (
-    "event_id",
-    "user_id",
-    "video_id",
-    "session_id",
-    "event_type",
-    "event_ts",
-    "position_s",
-    "seek_from_s",
-    "seek_to_s",
-    "rate",
-    "duration_s",
-    "region",
-    "device",
-    "sequence",
-    "extra",
-    "corrections",
-    "source_log",
-    "source_topic",
-    "source_partition",
-    "source_offset",
-    "received_at",
-    "received_date",
-)
+EVENT = tuple(name for name in streamreel.event_schema().column_names if name != "late_duplicates")
 
 #: The only topic whose offsets rows of bronze name.
 SOURCE_TOPIC = "video-events"
@@ -81,14 +60,15 @@ GROUP = ("video_id", "region", "view_date")
 
 def main() -> None:
     arguments = parse()
-    with lease(arguments.lake):
-        spark = session()
-        try:
-            summary = Enrich(spark, arguments).run()
-        except (metadata.Invalid, silver.Conflict) as problem:
-            sys.exit(f"enrich: {problem}")
-        finally:
-            spark.stop()
+    try:
+        with lease_of(arguments) as check_lease:
+            spark = session()
+            try:
+                summary = Enrich(spark, arguments, check_lease).run()
+            finally:
+                spark.stop()
+    except (Busy, metadata.Invalid, silver.Conflict, silver.Unsupported) as problem:
+        sys.exit(f"enrich: {problem}")
     print(json.dumps(summary), flush=True)
 
 
@@ -96,8 +76,10 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--lake", required=True, help="the lake, a folder or any URL that Spark reads: HOME/data_lake")
     parser.add_argument("--metadata", help="the folder with video_metadata.csv and user_metadata.csv")
-    parser.add_argument("--config", type=Path, help="a streamreel.toml, of whose settings [view] is read")
+    parser.add_argument("--config", type=Path, help="a streamreel.toml, of whose settings [view] is read, and [s3]")
     parser.add_argument("--full-refresh", action="store_true", help="derive everything again")
+    parser.add_argument("--wait", action="store_true", help="wait for another build that is at work")
+    parser.add_argument("--program", default="streamreel", help="the program, for the lease of a lake in a bucket")
     return parser.parse_args()
 
 
@@ -133,24 +115,34 @@ def session() -> SparkSession:
     return spark
 
 
-class lease:
-    """The program's lease for builds, where the lake is a folder of this machine; held until the process ends."""
+class Busy(Exception):
+    """Another build has the lease, or has taken it."""
 
-    def __init__(self, lake: str):
-        self.folder = None if re.match(r"[a-z][a-z0-9+.-]*://", lake) else Path(lake.removeprefix("file:"), "_leases")
-        self.file = None
 
-    def __enter__(self) -> None:
-        if self.folder is None or not self.folder.parent.is_dir():
-            return
-        self.folder.mkdir(exist_ok=True)
-        self.file = open(self.folder / "build.lock", "a+")
+def lease_of(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """The program's lease for builds, which is given back at the end. What is entered checks that it is still had."""
+    place = re.fullmatch(r"s3a?://(.+)", arguments.lake)
+    if place:
+        return bucket_lease(f"s3://{place[1].rstrip('/')}", arguments)
+    if re.match(r"[a-z][a-z0-9+.-]*://", arguments.lake.removeprefix("file://")):
+        return contextlib.nullcontext(lambda: None)
+    return folder_lease(Path(re.sub("^file:(//)?", "", arguments.lake)), arguments.wait)
+
+
+@contextlib.contextmanager
+def folder_lease(lake: Path, wait: bool) -> Iterator[Callable[[], None]]:
+    """A lock of the system, as the program's."""
+    if not lake.is_dir():
+        yield lambda: None
+        return
+    (lake / "_leases").mkdir(exist_ok=True)
+    with open(lake / "_leases/build.lock", "a+") as file:
         try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            self.file.seek(0)
-            sys.exit(f"enrich: another build is at work on this lake: {self.file.read() or 'its holder is not known'}")
-        self.file.truncate(0)
+            file.seek(0)
+            raise Busy(f"another build is at work on this lake: {file.read() or 'its holder is not known'}") from None
+        file.truncate(0)
         holder = {
             "lease": "build",
             "pid": os.getpid(),
@@ -158,20 +150,54 @@ class lease:
             "command": " ".join(sys.argv),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        self.file.write(json.dumps(holder))
-        self.file.flush()
+        file.write(json.dumps(holder))
+        file.flush()
+        try:
+            yield lambda: None
+        finally:
+            # So that nobody reads of a holder that is gone.
+            file.truncate(0)
 
-    def __exit__(self, *_: object) -> None:
-        if self.file:
-            self.file.truncate(0)
-            self.file.close()
+
+@contextlib.contextmanager
+def bucket_lease(lake: str, arguments: argparse.Namespace) -> Iterator[Callable[[], None]]:
+    """An object that has to be renewed again and again, which the program does until this process closes its stdin or
+    ends."""
+    command = [arguments.program, "--quiet", "--lake", lake, "lake", "lease"]
+    command += ["--config", str(arguments.config)] if arguments.config else []
+    command += ["--wait"] if arguments.wait else []
+    pipe = subprocess.PIPE
+    try:
+        # In a session of its own: a Ctrl-C is for this process, which then gives the lease back.
+        program = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    except OSError as problem:
+        raise Busy(
+            f"the lease of a lake in a bucket is taken by the program, and `{arguments.program}` can't be run "
+            f"({problem.strerror}); say where it is with --program"
+        ) from None
+
+    def check() -> None:
+        if not program.stdout.readline():
+            said = program.stderr.read().strip().removeprefix("error: ") or "the program that had it has ended"
+            raise Busy(f"there is no lease of this lake: {said}")
+
+    def ask() -> None:
+        # Past Python's buffer, from which a line that nobody reads would be written once more at the end.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(program.stdin.fileno(), b"\n")
+        check()
+
+    with program:
+        check()
+        yield ask
 
 
 class Enrich:
     """One build of silver."""
 
-    def __init__(self, spark: SparkSession, arguments: argparse.Namespace):
+    def __init__(self, spark: SparkSession, arguments: argparse.Namespace, check_lease: Callable[[], None]):
         self.spark = spark
+        self.check_lease = check_lease
         self.lake = arguments.lake.rstrip("/")
         self.metadata_folder = arguments.metadata
         self.settings = view_settings(arguments.config)
@@ -181,6 +207,7 @@ class Enrich:
         spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", self.build_id)
 
     def run(self) -> dict[str, Any]:
+        silver.check_protocols(self.spark, self.lake)
         bronze = f"{self.lake}/bronze/events"
         self.bronze_version, self.offsets = silver.bronze_offsets(self.spark, bronze)
         self.builds = silver.Builds(self.spark, self.lake)
@@ -223,7 +250,8 @@ class Enrich:
                 return
             if not ids.isEmpty():
                 changed[key] = ids
-        # Rows that were landed from the cleaned topics name the offsets of the topic before: which are new can't be told.
+        # Rows that were landed from the cleaned topics name the offsets of the topic before: which are new can't be
+        # told.
         rows_tell = all(transaction.rsplit("/", 2)[1] == SOURCE_TOPIC for transaction in self.offsets)
         if rows_tell or last["offsets"] == self.offsets:
             self.base, self.changed = last, changed
@@ -348,6 +376,7 @@ class Enrich:
             if table.log.version() >= 0:
                 versions[f"silver.{name}"] = table.check_alone(self.build_id)
         versions["bronze.events"] = self.bronze_version
+        self.check_lease()
         self.builds.publish(
             {
                 "build_id": self.build_id,

@@ -1,8 +1,8 @@
 """Video and user metadata on Spark: read from CSV or Parquet, checked, compared with what the last build used.
 
 The rules are those of the program: `video_metadata.{csv,parquet}` has video_id, title, creator, genre, duration_s,
-published_at (may be left out) and any further columns; `user_metadata.{csv,parquet}`, if there, user_id and any columns,
-named `user_<column>` in silver. An empty field is null; ids and column names are trimmed.
+published_at (may be left out) and any further columns; `user_metadata.{csv,parquet}`, if there, user_id and any
+columns, named `user_<column>` in silver. An empty field is null; ids and column names are trimmed.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def users(spark: SparkSession, folder: str | None, reserved: set[str]) -> DataFr
 
 
 def changed_ids(now: DataFrame, kept: DataFrame, key: str) -> DataFrame | None:
-    """Ids whose row is another than before, or is in only one of the two; None where the columns differ: every row does."""
+    """Ids whose row is another than before, or is in only one of the two; None where the columns differ: every row
+    does."""
     if [(f.name, f.dataType) for f in now.schema] != [(f.name, f.dataType) for f in kept.schema]:
         return None
     return now.exceptAll(kept).select(key).union(kept.exceptAll(now).select(key)).distinct()
@@ -83,7 +84,8 @@ def _read(spark: SparkSession, folder: str | None, name: str) -> tuple[str, Data
     path = there[0]
     if path == parquet:
         rows = spark.read.parquet(path)
-        # A time without a zone is UTC, as the session's is; Delta would need a feature for it that not every reader has.
+        # A time without a zone is UTC, as the session's is; Delta would need a feature for it that not every reader
+        # has.
         for field in rows.schema:
             if field.dataType == T.TimestampNTZType():
                 rows = rows.withColumn(field.name, F.col(field.name).cast("timestamp"))

@@ -1,17 +1,21 @@
-"""The tables of silver as Delta tables on Spark: how they are laid out, how rows get in, which versions belong together.
+"""The tables of silver as Delta tables on Spark: how they are laid out, how rows get in, which versions belong
+together.
 
-Layouts are those of the program (crates/lake/src/tables.rs), so that it goes on with what Spark wrote and Spark with what
-it wrote.
+Layouts are those of the program (crates/lake/src/tables.rs), so that it goes on with what Spark wrote and Spark with
+what it wrote.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -57,7 +61,8 @@ _STATS = {
     "enriched_events": "view_id,user_id,video_id,event_ts,region,received_at,source_offset,build_id",
     "watched_segments": "view_id,user_id,video_id,region,started_at,ended_at,build_id",
     "seeks": "view_id,user_id,video_id,region,seeked_at,build_id",
-    "views": "view_id,user_id,video_id,region,creator,genre,started_at,ended_at,watch_time_s,watch_time_percentage,build_id",
+    "views": "view_id,user_id,video_id,region,creator,genre,started_at,ended_at,watch_time_s,watch_time_percentage,"
+    "build_id",
     "view_spans": "view_id,user_id,video_id,region,first_event_at,last_event_at,build_id",
 }
 
@@ -67,6 +72,12 @@ _UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
 _SLOT_S = 6 * 3600
 
 _COMMIT = re.compile(r"(\d{20})\.json")
+_CHECKPOINT = re.compile(r"\d{20}\.checkpoint(\..+)?\.(parquet|json)")
+
+#: What all readers and writers of a lake know, and no feature beyond: Delta's protocol for readers and for writers.
+_PROTOCOL = (1, 2)
+
+_REMEDY = "Take a newer job and program that know them, or move that folder away and land or derive the table again"
 
 BUILDS = T.StructType(
     [
@@ -84,6 +95,10 @@ class Conflict(Exception):
     """Another build worked on the same silver."""
 
 
+class Unsupported(Exception):
+    """A table asks its readers or writers for more than this job knows."""
+
+
 class Log:
     """The commits of a Delta table, read from its files: that costs no job, unlike Delta's own history."""
 
@@ -94,24 +109,41 @@ class Log:
 
     def version(self) -> int:
         """The newest version; -1 without a table."""
-        if not self._files.exists(self._folder):
-            return -1
-        names = (status.getPath().getName() for status in self._files.listStatus(self._folder))
-        return max((int(found[1]) for found in map(_COMMIT.fullmatch, names) if found), default=-1)
+        return max((int(found[1]) for found in map(_COMMIT.fullmatch, self._names()) if found), default=-1)
+
+    def protocol(self) -> dict[str, Any] | None:
+        """What the table asks of readers and writers, as the newest commit says that does; None where only a checkpoint
+        has it, or there is no table."""
+        names = list(self._names())
+        checkpoint = max((name[:20] for name in names if _CHECKPOINT.fullmatch(name)), default="")
+        for name in sorted(filter(_COMMIT.fullmatch, names), reverse=True):
+            if name[:20] < checkpoint:
+                break
+            for action in self._actions(int(name[:20])):
+                if "protocol" in action:
+                    return action["protocol"]
+        return None
 
     def commits(self, after: int, to: int) -> list[dict[str, Any]]:
         """What commits that changed rows say of themselves, each with its `version`; upkeep changes none."""
         found = [{**self._info(version), "version": version} for version in range(after + 1, to + 1)]
         return [info for info in found if info.get("operation") not in _UPKEEP]
 
+    def _names(self) -> Iterator[str]:
+        if self._files.exists(self._folder):
+            for status in self._files.listStatus(self._folder):
+                yield status.getPath().getName()
+
     def _info(self, version: int) -> dict[str, Any]:
+        return next((action["commitInfo"] for action in self._actions(version) if "commitInfo" in action), {})
+
+    def _actions(self, version: int) -> list[dict[str, Any]]:
         stream = self._files.open(self._jvm.org.apache.hadoop.fs.Path(self._folder, f"{version:020d}.json"))
         try:
             lines = self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8").splitlines()
         finally:
             stream.close()
-        actions = (json.loads(line) for line in lines if line)
-        return next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+        return [json.loads(line) for line in lines if line]
 
 
 class Table:
@@ -178,8 +210,9 @@ class Table:
         for commit in self.log.commits(self.base, newest):
             if commit.get("userMetadata") != build_id:
                 raise Conflict(
-                    f"another writer committed version {commit['version']} ({commit.get('operation')}) of silver.{self.name} "
-                    "meanwhile; nothing is published. Let one build run at a time, then run this again: it repairs what is there"
+                    f"another writer committed version {commit['version']} ({commit.get('operation')}) of "
+                    f"silver.{self.name} meanwhile; nothing is published. Let one build run at a time, then run this "
+                    "again: it repairs what is there"
                 )
         return newest
 
@@ -227,8 +260,53 @@ class Builds:
         self.table.append(rows)
 
 
+def check_protocols(spark: SparkSession, lake: str) -> None:
+    """Refuses a lake of which this job can't read or write every table as it must be, before anything is done."""
+    for table in ("bronze/events", *(f"silver/{name}" for name in _NEVER_NULL)):
+        path = f"{lake}/{table}"
+        log = Log(spark, path)
+        if log.version() < 0:
+            continue
+        asked = log.protocol() or _protocol_of_snapshot(spark, table, path)
+        versions = asked["minReaderVersion"], asked["minWriterVersion"]
+        if all(found <= known for found, known in zip(versions, _PROTOCOL, strict=True)):
+            continue
+        features = ", ".join(sorted({*(asked.get("readerFeatures") or ()), *(asked.get("writerFeatures") or ())}))
+        raise Unsupported(
+            f"{_name(table)} at {path} uses reader protocol {versions[0]} and writer protocol {versions[1]} of Delta"
+            f"{' with ' if features else ''}{features}; this job works with {_PROTOCOL[0]} and {_PROTOCOL[1]}, without "
+            f"further features. {_REMEDY}"
+        )
+
+
+def _protocol_of_snapshot(spark: SparkSession, table: str, path: str) -> dict[str, Any]:
+    """What Delta itself says, which reads checkpoints, as it has to for the work anyhow."""
+    try:
+        protocol = _snapshot(spark, path).protocol()
+    except (CapturedException, Py4JJavaError) as problem:
+        # What Spark says of a protocol that is too new for Delta is that it can't decode a row; why lies below.
+        cause = problem._origin if isinstance(problem, CapturedException) else problem.java_exception
+        while cause.getCause() is not None:
+            cause = cause.getCause()
+        raise Unsupported(f"{_name(table)} at {path} can't be read: {cause.getMessage()} {_REMEDY}") from None
+    features = protocol.readerAndWriterFeatureNames().mkString(",").split(",")
+    versions = {"minReaderVersion": protocol.minReaderVersion(), "minWriterVersion": protocol.minWriterVersion()}
+    return {**versions, "writerFeatures": filter(None, features)}
+
+
+def _snapshot(spark: SparkSession, path: str):
+    """Delta's own idea of a table."""
+    log = spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    return log.unsafeVolatileSnapshot()
+
+
+def _name(table: str) -> str:
+    return table.replace("/", ".")
+
+
 def bronze_offsets(spark: SparkSession, path: str) -> tuple[int, dict[str, int]]:
-    """The version of bronze, and its application transactions: `log/topic/partition` -> first offset that it does not have.
+    """The version of bronze, and its application transactions: `log/topic/partition` -> first offset that it does not
+    have.
 
     They are part of Delta's log that no query shows, so they are asked of Delta itself.
     """
@@ -236,8 +314,7 @@ def bronze_offsets(spark: SparkSession, path: str) -> tuple[int, dict[str, int]]
         raise SystemExit(
             f"enrich: there is no bronze at {path}: run `streamreel process` first, or name another --lake"
         )
-    log = spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
-    snapshot = log.unsafeVolatileSnapshot()
+    snapshot = _snapshot(spark, path)
     transactions = snapshot.setTransactions()
     offsets = {}
     for index in range(transactions.size()):

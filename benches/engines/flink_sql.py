@@ -14,18 +14,20 @@ partition say where a record came from.
 """
 
 import sys
+from pathlib import Path
 
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import StreamTableEnvironment
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path += [str(ROOT / "benches"), str(ROOT / "flink")]
+import connector  # noqa: E402
+import event_fields  # noqa: E402
+
 GROUP = "flink-sql"
 
-FIELDS = {
-    "event_id": "STRING", "user_id": "STRING", "video_id": "STRING", "session_id": "STRING", "event_type": "STRING",
-    "timestamp": "STRING", "position_s": "DOUBLE", "seek_from_s": "DOUBLE", "seek_to_s": "DOUBLE", "rate": "DOUBLE",
-    "duration_s": "DOUBLE", "region": "STRING", "device": "STRING", "sequence": "BIGINT",
-}
+FIELDS = event_fields.columns("STRING", "DOUBLE", "BIGINT")
 KEPT = "session_id, kind, event_ms, position_s, seek_from_s, seek_to_s, rate, duration_s, region, device, sequence"
 
 #: Every record with its reason, if it is not clean.
@@ -89,9 +91,6 @@ SELECT event_id, user_id, video_id, `timestamp`, event_type, {KEPT}, reason FROM
 
 def main() -> None:
     brokers, checkpoints, parallelism = sys.argv[1:]
-    sys.path.insert(0, f"{__file__.rsplit('/', 3)[0]}/flink")
-    import connector
-
     environment = StreamExecutionEnvironment.get_execution_environment(configuration(checkpoints))
     environment.set_parallelism(int(parallelism))
     environment.add_jars(connector.find(None).as_uri())

@@ -29,7 +29,7 @@ def main() -> None:
 
 def job(spark, lake: str, metadata: str) -> dict[str, int]:
     arguments = argparse.Namespace(lake=lake, metadata=metadata, config=None, full_refresh=True)
-    summary = enrich_job.Enrich(spark, arguments).run()
+    summary = enrich_job.Enrich(spark, arguments, lambda: None).run()
     # As after a run of its own, for which a session is made.
     spark.catalog.clearCache()
     return {name: summary[name] for name in ("new_events", "views")}

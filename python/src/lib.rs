@@ -28,6 +28,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dedupe::dedupe_keys, module)?)?;
     module.add_function(wrap_pyfunction!(decode::producer_keys, module)?)?;
     module.add_function(wrap_pyfunction!(silver::watched_segments, module)?)?;
+    module.add_function(wrap_pyfunction!(silver::event_schema, module)?)?;
     module.add_function(wrap_pyfunction!(silver::silver_schemas, module)?)?;
     module.add_function(wrap_pyfunction!(settings::definition, module)?)?;
     module.add_function(wrap_pyfunction!(simulate::simulate, module)?)

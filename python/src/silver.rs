@@ -103,6 +103,13 @@ pub fn watched_segments(
     py.detach(derive).map(|output| Silver { output }).map_err(PyValueError::new_err)
 }
 
+/// The columns of an event on its way into views, with their types: those that bronze has of it, then `late_duplicates` (int64), the
+/// number of its copies that were dropped before. An empty batch.
+#[pyfunction]
+pub fn event_schema() -> PyRecordBatch {
+    PyRecordBatch(RecordBatch::new_empty(streamreel_viewing::event_schema()))
+}
+
 /// What `watched_segments` returns for an input of these columns, without rows; the input's rows are not looked at.
 #[pyfunction]
 pub fn silver_schemas(py: Python<'_>, events: &Bound<'_, PyAny>) -> PyResult<Silver> {

@@ -8,10 +8,6 @@ import pytest
 import streamreel
 
 TABLES = ("enriched_events", "watched_segments", "seeks", "views", "view_spans")
-EVENT_COLUMNS = (
-    "event_id, user_id, video_id, session_id, event_type, event_ts, position_s, seek_from_s, seek_to_s, rate, duration_s, region, "
-    "device, sequence, extra, corrections, source_log, source_topic, source_partition, source_offset, received_at, received_date"
-)
 
 
 def events(*rows: tuple) -> pa.Table:
@@ -37,9 +33,10 @@ def segments(silver: streamreel.Silver) -> list[tuple[float, float]]:
 @pytest.fixture(scope="module")
 def clean(lake) -> pa.Table:
     """The clean events of bronze with their metadata, sorted by view."""
-    columns = ", ".join(f"e.{name.strip()}" for name in EVENT_COLUMNS.split(","))
+    names = [name for name in streamreel.event_schema().column_names if name != "late_duplicates"]
     rows = lake.query(
-        f"select {columns}, 0::bigint as late_duplicates, v.title, v.creator, v.genre, v.duration_s as video_duration_s, "
+        f"select {', '.join(f'e.{name}' for name in names)}, 0::bigint as late_duplicates, "
+        "v.title, v.creator, v.genre, v.duration_s as video_duration_s, "
         "v.* exclude (video_id, title, creator, genre, duration_s, build_id) "
         "from {0} as e left join {1} as v using (video_id) where outcome = 'clean' "
         "order by e.user_id, e.video_id, e.session_id nulls first",
@@ -112,6 +109,13 @@ def test_schemas_are_those_of_the_rows(clean):
     for name in TABLES:
         assert pa.schema(getattr(nothing, name)) == pa.record_batch(getattr(silver, name)).schema
         assert getattr(nothing, name).num_rows == 0
+
+
+def test_the_columns_of_events_go_to_enriched_events():
+    events = pa.schema(streamreel.event_schema())
+    enriched = pa.schema(streamreel.watched_segments(events.empty_table()).enriched_events)
+    assert {(field.name, field.type) for field in events} <= {(field.name, field.type) for field in enriched}
+    assert events.field("event_ts").type == pa.timestamp("us", tz="UTC") and events.names[-1] == "late_duplicates"
 
 
 @pytest.mark.parametrize(

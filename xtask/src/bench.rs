@@ -91,7 +91,7 @@ pub fn run(args: &[String]) -> Result<()> {
         eprintln!("==> {name}");
         let mut page = Page::new(machine()?);
         part(&sizes, &scratch, &mut page).with_context(|| (*name).to_owned())?;
-        let text = page.text(&sizes);
+        let text = page.text();
         if quick {
             eprint!("{text}");
         } else {

@@ -10,9 +10,9 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::measure::machine;
-use crate::tools::{cargo, command, root, step};
+use crate::report::Report;
+use crate::tools::{cargo, command, step};
 
-const OUTPUT: &str = "docs/reliability.md";
 /// Each is a test of this name, and what it is.
 const GEARS: [(&str, &str); 3] = [
     ("embedded", "topics and lake in the home"),
@@ -97,43 +97,37 @@ fn round_of(line: &str) -> Option<(&str, u64)> {
 
 /// Adds rounds to those of the page; one of the same seed is replaced.
 fn add(held: BTreeMap<String, Rounds>) -> Result<()> {
-    let path = root().join(OUTPUT);
-    let old = if path.is_file() { fs::read_to_string(&path)? } else { String::new() };
-    let mut all: BTreeMap<&str, Rounds> = GEARS.iter().map(|(name, _)| (*name, written(&old, name))).collect();
-    for (gear, rounds) in &mut all {
-        rounds.extend(held.get(*gear).cloned().unwrap_or_default());
+    let report = Report {
+        path: "docs/reliability.md",
+        intro: format!("{ABOUT}\nMachine of the last rounds: {}.\n", machine()?),
+        headings: GEARS.iter().map(|(gear, what)| heading(gear, what)).collect(),
+    };
+    for (gear, what) in GEARS {
+        let mut rounds = written(&report.text()?, gear);
+        rounds.extend(held.get(gear).cloned().unwrap_or_default());
+        report.put(&heading(gear, what), &section(&rounds))?;
     }
-    fs::write(&path, page(&all)?).with_context(|| format!("can't write {}", path.display()))?;
-    eprintln!("wrote {OUTPUT}");
     Ok(())
 }
 
-fn heading(gear: &str) -> String {
-    format!("## The rounds of {gear}")
+fn heading(gear: &str, what: &str) -> String {
+    format!("{gear}: {what}")
 }
 
 /// The rounds of a gear that a page has.
 fn written(page: &str, gear: &str) -> Rounds {
-    let section = page.lines().skip_while(|line| *line != heading(gear)).skip(1);
-    let section = section.take_while(|line| !line.starts_with("## "));
-    section.filter_map(|line| Some((round_of(line)?.1, line.to_owned()))).collect()
+    let rounds = page.lines().filter_map(|line| Some((round_of(line)?, line)));
+    rounds.filter(|((of, _), _)| *of == gear).map(|((_, seed), line)| (seed, line.to_owned())).collect()
 }
 
-fn page(all: &BTreeMap<&str, Rounds>) -> Result<String> {
-    let mut page = format!("{ABOUT}\nMachine of the last rounds: {}.\n", machine()?);
+fn section(rounds: &Rounds) -> String {
+    let mut text = format!("| | |\n|---|---:|\n| rounds that held | {} |\n", rounds.len());
     // Writing to a string does not fail.
-    for (gear, what) in GEARS {
-        let rounds = &all[gear];
-        let _ = write!(page, "\n## {gear}: {what}\n\n| | |\n|---|---:|\n| rounds that held | {} |\n", rounds.len());
-        for (hurt, count) in counts(rounds) {
-            let _ = writeln!(page, "| {hurt} | {count} |");
-        }
+    for (hurt, count) in counts(rounds) {
+        let _ = writeln!(text, "| {hurt} | {count} |");
     }
-    for (gear, _) in GEARS {
-        let lines: String = all[gear].values().map(|line| format!("{line}\n")).collect();
-        let _ = write!(page, "\n{}\n\n```text\n{lines}```\n", heading(gear));
-    }
-    Ok(page)
+    let lines: String = rounds.values().map(|line| format!("{line}\n")).collect();
+    text + &format!("\n```text\n{lines}```\n")
 }
 
 /// How often each hurt was done.
@@ -157,9 +151,7 @@ mod tests {
     fn a_page_keeps_the_rounds_of_earlier_pieces() {
         let round = |seed: u64, done: &str| (seed, format!("store, seed {seed}: {done}; holds, 20 s"));
         let first = Rounds::from([round(1, "Kill, CutStore (3 requests), Kill")]);
-        let mut all: BTreeMap<&str, Rounds> = GEARS.iter().map(|(name, _)| (*name, Rounds::new())).collect();
-        all.insert("store", first.clone());
-        let text = page(&all).expect("a page");
+        let text = section(&first);
         assert_eq!(written(&text, "store"), first);
         assert_eq!(written(&text, "kafka"), Rounds::new());
         let both: Rounds = first.into_iter().chain([round(2, "DiskFull (no disk: none was filled), Pause")]).collect();

@@ -10,6 +10,7 @@ mod kafka;
 mod measure;
 mod report;
 mod s3;
+mod server;
 mod tidy;
 mod tools;
 

@@ -22,14 +22,19 @@ pub struct Report {
 impl Report {
     /// Puts the text of a section, which has no heading, in the place of what the page has there.
     pub fn put(&self, heading: &str, text: &str) -> Result<()> {
-        let path = root().join(self.path);
-        let old = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            read => read.with_context(|| format!("can't read {}", path.display()))?,
-        };
+        let (path, old) = (root().join(self.path), self.text()?);
         fs::write(&path, self.with(&old, heading, text)?).with_context(|| format!("can't write {}", path.display()))?;
         eprintln!("wrote {heading} of {}", self.path);
         Ok(())
+    }
+
+    /// The page as it is; nothing where there is none.
+    pub fn text(&self) -> Result<String> {
+        let path = root().join(self.path);
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            read => read.with_context(|| format!("can't read {}", path.display())),
+        }
     }
 
     fn with(&self, old: &str, heading: &str, text: &str) -> Result<String> {

@@ -9,10 +9,10 @@ use arrow_array::RecordBatch;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
 use streamreel_lake::{Lake, Layer, SilverBuild, Table, TableId, rows_tell};
-use streamreel_viewing::{Output, Settings as ViewSettings, Totals};
+use streamreel_viewing::{Output, Settings as ViewSettings, Totals, event_schema};
 use tokio::sync::mpsc;
 
-use crate::derive::{Deriver, event_schema, reserved_names};
+use crate::derive::{Deriver, reserved_names};
 use crate::error::{lake as lake_failed, query as query_failed};
 use crate::metadata::Metadata;
 use crate::silver::{self, Replace, Versions, ViewTables};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::interleave::interleave_record_batch;
 use hashbrown::HashMap;
-use streamreel_viewing::{Output, OutputSchemas, Sessioniser, Settings, Totals};
+use streamreel_viewing::{Output, OutputSchemas, Sessioniser, Settings, Totals, event_schema};
 
 use crate::Error;
 use crate::metadata::Metadata;
@@ -17,37 +17,6 @@ use crate::touched::{GroupKey, group_key};
 
 /// Rows that are joined and reduced at once.
 const CHUNK_ROWS: usize = 8 * 1024;
-
-/// The columns of an event on its way into views: as in bronze, and how many copies of it were dropped already.
-pub(crate) fn event_schema() -> SchemaRef {
-    let timestamp = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let columns = [
-        ("event_id", DataType::Utf8),
-        ("user_id", DataType::Utf8),
-        ("video_id", DataType::Utf8),
-        ("session_id", DataType::Utf8),
-        ("event_type", DataType::Utf8),
-        ("event_ts", timestamp()),
-        ("position_s", DataType::Float64),
-        ("seek_from_s", DataType::Float64),
-        ("seek_to_s", DataType::Float64),
-        ("rate", DataType::Float64),
-        ("duration_s", DataType::Float64),
-        ("region", DataType::Utf8),
-        ("device", DataType::Utf8),
-        ("sequence", DataType::Int64),
-        ("extra", DataType::Utf8),
-        ("corrections", DataType::Utf8),
-        ("source_log", DataType::Utf8),
-        ("source_topic", DataType::Utf8),
-        ("source_partition", DataType::Int32),
-        ("source_offset", DataType::Int64),
-        ("received_at", timestamp()),
-        ("received_date", DataType::Date32),
-        ("late_duplicates", DataType::Int64),
-    ];
-    Arc::new(Schema::new(columns.map(|(name, kind)| Field::new(name, kind, true)).to_vec()))
-}
 
 /// Column names of silver that no further metadata column may take.
 pub(crate) fn reserved_names() -> Result<HashSet<String>, Error> {

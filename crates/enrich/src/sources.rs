@@ -13,9 +13,9 @@ use datafusion::execution::context::SessionContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
 use streamreel_lake::{Lake, Reading, Table, TableId, beyond};
+use streamreel_viewing::event_schema;
 
 use crate::Error;
-use crate::derive::event_schema;
 use crate::error::{lake as lake_failed, query as query_failed};
 use crate::silver::{Versions, date_text};
 use crate::touched::{EarlierViews, Group};

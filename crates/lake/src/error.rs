@@ -48,14 +48,35 @@ pub enum Error {
         /// What to do.
         hint: &'static str,
     },
-    /// A Delta table that this program can't write safely.
-    #[error("{table} at {path} {what}; such a table can't be written here, recreate it without")]
+    /// A table whose log asks readers or writers for more than this program knows.
+    #[error(
+        "{table} at {path} uses reader protocol {reader} and writer protocol {writer} of Delta{with}; this program works with {} and {}, without further features. Take a newer program that knows them, or move that folder away and land or build the table again",
+        known.0, known.1
+    )]
+    Protocol {
+        /// The table.
+        table: TableId,
+        /// Its folder.
+        path: Place,
+        /// Protocol for readers.
+        reader: i32,
+        /// Protocol for writers.
+        writer: i32,
+        /// The features, if it names any: ` with a, b`.
+        with: String,
+        /// What this program knows.
+        known: (i32, i32),
+    },
+    /// A table that the table library can't read.
+    #[error(
+        "{table} at {path} can't be read by this program: {what}. Take a newer program, or move that folder away and land or build the table again"
+    )]
     Unsupported {
         /// The table.
         table: TableId,
         /// Its folder.
         path: Place,
-        /// What it uses.
+        /// What the library said.
         what: String,
     },
     /// There is no such table.

@@ -92,6 +92,14 @@ impl Lake {
         }
     }
 
+    /// Checks that the lease of builds, which was taken through this value, is still had; a bucket is asked.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`]; what the store says when it can't be asked.
+    pub async fn check_build_lease(&self) -> Result<()> {
+        self.inner.storage.check_build_lease(true).await
+    }
+
     /// Who has the lease of a name now. In a bucket one that was killed is named until another takes it.
     pub async fn lease_holder(&self, name: &str) -> Result<Option<Holder>> {
         self.inner.storage.lease_holder(name).await

@@ -208,8 +208,14 @@ fn entry_path(version: i64) -> Path {
     Path::from_iter(["_delta_log".to_owned(), format!("{version:020}.json")])
 }
 
+/// Version of a log entry.
+pub(crate) fn entry_version(name: &str) -> Option<i64> {
+    let version = name.strip_suffix(".json")?;
+    (version.len() == 20).then(|| version.parse().ok()).flatten()
+}
+
 /// Version of a classic checkpoint, in one or several parts.
-fn checkpoint_version(name: &str) -> Option<i64> {
+pub(crate) fn checkpoint_version(name: &str) -> Option<i64> {
     let (version, rest) = name.split_once('.')?;
     let classic = rest == "checkpoint.parquet" || (rest.starts_with("checkpoint.") && rest.ends_with(".parquet"));
     (classic && version.len() == 20).then(|| version.parse().ok()).flatten()

@@ -17,6 +17,7 @@ use crate::{
     error::{self, Cause, Error, Result},
     lake::{LAYOUT, Lake},
     place::Place,
+    protocol,
     replay::Transactions,
     spec::{TableId, TableSpec},
     writer::TableWriter,
@@ -91,7 +92,7 @@ impl Table {
     pub(crate) fn new(lake: Lake, id: TableId, snapshot: Snapshot) -> Result<Self> {
         let path = lake.table_place(&id);
         let state = snapshot.delta.snapshot().map_err(|e| error("open", &id, &path, e))?;
-        refuse_features(&id, &path, &snapshot.delta)?;
+        protocol::check(&id, &path, &snapshot.delta)?;
         let schema = arrow_schema(&state.schema()).map_err(|e| damaged(&id, &path, e.to_string()))?;
         let placing = Arc::new(read_placing(state.metadata()));
         let (version, ahead) = (snapshot.version(), Added::default());
@@ -165,6 +166,7 @@ impl Table {
 
     /// Takes over what the metadata of a new snapshot say.
     pub(crate) fn reread(&mut self) -> Result<()> {
+        protocol::check(&self.id, &self.place(), self.delta())?;
         let state = self.delta().snapshot().map_err(|e| self.error("refresh", e))?;
         let (placing, schema) = (read_placing(state.metadata()), arrow_schema(&state.schema()));
         self.placing = Arc::new(placing);
@@ -202,7 +204,12 @@ pub(crate) async fn load(lake: &Lake, id: &TableId, version: Option<i64>) -> Res
     let path = lake.table_place(id);
     let mut delta = build(lake, id)?;
     match version {
-        None => delta.load().await.map_err(|e| load_error(id, &path, e))?,
+        None => {
+            if let Err(error) = delta.load().await {
+                protocol::check_log(id, &path, &*delta.object_store()).await?;
+                return Err(load_error(id, &path, error));
+            }
+        }
         Some(version) => {
             let wanted = u64::try_from(version).map_err(|_| Error::NoVersion { table: id.clone(), version })?;
             delta.load_version(wanted).await.map_err(|e| match error::cause("open", &path, &e) {
@@ -323,21 +330,6 @@ pub(crate) fn check_layout(table: &Table) -> Result<()> {
     }
 }
 
-/// Features whose rows or rules this program would not respect.
-fn refuse_features(id: &TableId, path: &Place, delta: &DeltaTable) -> Result<()> {
-    let Ok(state) = delta.snapshot() else { return Ok(()) };
-    let protocol = state.protocol();
-    if protocol.min_reader_version() <= 1 && protocol.min_writer_version() <= 2 {
-        return Ok(());
-    }
-    let what = format!(
-        "uses reader protocol {} and writer protocol {} (this program: 1 and 2)",
-        protocol.min_reader_version(),
-        protocol.min_writer_version()
-    );
-    Err(Error::Unsupported { table: id.clone(), path: path.clone(), what })
-}
-
 pub(crate) fn arrow_schema(schema: &StructType) -> Result<SchemaRef, arrow_schema::ArrowError> {
     Ok(Arc::new(schema.try_into_arrow()?))
 }
@@ -380,6 +372,12 @@ pub(crate) fn damaged(id: &TableId, path: &Place, what: String) -> Error {
 fn load_error(id: &TableId, path: &Place, source: DeltaTableError) -> Error {
     match error::cause("open", path, &source) {
         Some(Cause::Failed(error)) => error,
-        _ => damaged(id, path, source.to_string()),
+        _ => match source.to_string() {
+            // What a checkpoint asks for, as the library says it.
+            what if what.contains("Unsupported: ") => {
+                Error::Unsupported { table: id.clone(), path: path.clone(), what }
+            }
+            what => damaged(id, path, what),
+        },
     }
 }

@@ -1,9 +1,10 @@
 //! The command line as the user types it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Where viewers stay, skip, replay and leave: from player events to exact retention, in one program.
@@ -44,7 +45,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE", env = "STREAMREEL_CONFIG")]
     pub config: Option<PathBuf>,
     /// One setting, as `section.key=value`; may be repeated. `streamreel config` lists them.
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(long = SET, value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
     /// The folder with video_metadata.csv and user_metadata.csv (default: metadata/ in the home).
     #[arg(long, global = true, value_name = "DIR", env = "STREAMREEL_METADATA")]
@@ -58,6 +59,43 @@ pub struct Global {
     /// Print the result as JSON.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// Flag and id of a single setting.
+const SET: &str = "set";
+
+impl Cli {
+    /// Parses a command line.
+    ///
+    /// # Errors
+    /// Wrong use, and also a question for help or version.
+    pub fn of(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let matches = command().try_get_matches_from(args)?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
+        let levels = std::iter::successors(Some(&matches), |level| level.subcommand().map(|(_, below)| below));
+        cli.global.set = levels.flat_map(set_at).collect();
+        Ok(cli)
+    }
+}
+
+fn set_at(level: &ArgMatches) -> impl Iterator<Item = (String, String)> {
+    level.get_many(SET).into_iter().flatten().cloned()
+}
+
+/// What clap knows of the command line. Of a global argument it keeps only the values after the last command that has some, so
+/// `--set` is none: every command has one of its own.
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let set = command.get_arguments().find(|arg| arg.get_id() == SET).cloned();
+    match set {
+        Some(set) => with_below(command, &set),
+        None => command,
+    }
+}
+
+/// The command, all commands below which have this argument.
+fn with_below(command: clap::Command, arg: &clap::Arg) -> clap::Command {
+    command.mut_subcommands(|below| with_below(below.arg(arg), arg))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -397,6 +435,17 @@ pub enum Lake {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Have the lease of builds on behalf of another program, until stdin ends.
+    #[command(
+        after_help = "While it is had no other build begins. A line says so when it is had, and another one answers each line on stdin, once \
+        the lake was asked whether it still is; if not, and if another has it to begin with, it ends with status 1.\n\n\
+        Examples:\n  coproc streamreel lake lease --wait        in a script of bash, until the script ends"
+    )]
+    Lease {
+        /// Wait for another who has it instead of refusing.
+        #[arg(long)]
+        wait: bool,
+    },
     /// List a table's versions, newest first.
     #[command(
         after_help = "Examples:\n  streamreel lake history gold.builds\n  streamreel lake history bronze.events --limit 5"
@@ -451,13 +500,26 @@ fn timestamp_ms(text: &str) -> Result<i64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn settings_count_wherever_they_stand() {
+        for args in [
+            &["--set", "a.b=1", "--set", "c.d=2", "lake", "optimize", "--set", "a.b=3"][..],
+            &["--set=a.b=1", "lake", "--set", "c.d=2", "optimize", "--set", "a.b=3"],
+            &["lake", "--set", "a.b=1", "optimize", "--set", "c.d=2", "--set=a.b=3"],
+            &["--set", "a.b=1", "--set", "c.d=2", "--set", "a.b=3", "config"],
+            &["config", "--set", "a.b=1", "--set", "c.d=2", "--set", "a.b=3"],
+        ] {
+            let cli = Cli::of(std::iter::once("streamreel").chain(args.iter().copied())).unwrap();
+            let set: Vec<_> = cli.global.set.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            assert_eq!(set, [("a.b", "1"), ("c.d", "2"), ("a.b", "3")], "{args:?}");
+        }
     }
 
     #[test]
@@ -478,9 +540,9 @@ mod tests {
     #[test]
     fn wrong_use_is_status_2() {
         let all = ["simulate", "--events", "1k", "--dirt", "0.1", "--truth", "t.json"];
-        assert!(Cli::try_parse_from(std::iter::once("streamreel").chain(all)).is_ok());
+        assert!(Cli::of(std::iter::once("streamreel").chain(all)).is_ok());
         let demo = ["streamreel", "demo", "--serve", "--http", "127.0.0.1:0"];
-        assert!(Cli::try_parse_from(demo).is_ok());
+        assert!(Cli::of(demo).is_ok());
         for args in [
             &["simulate"][..],
             &["simulate", "--events", "5", "--rate", "5"],
@@ -488,10 +550,11 @@ mod tests {
             &["simulate", "--rate", "5"],
             &["query"],
             &["--set", "x", "config"],
+            &["config", "--set", "x"],
             &["demo", "--http", "127.0.0.1:0"],
             &["demo", "--serve", "--log-format", "xml"],
         ] {
-            let error = Cli::try_parse_from(std::iter::once("streamreel").chain(args.iter().copied())).unwrap_err();
+            let error = Cli::of(std::iter::once("streamreel").chain(args.iter().copied())).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{args:?}");
         }
     }

@@ -45,10 +45,21 @@ impl Failure {
     pub fn message(&self) -> Option<String> {
         match self {
             Failure::Usage(message) => Some(message.clone()),
-            Failure::Failed(error) => Some(format!("{error:#}")),
+            Failure::Failed(error) => Some(causes(error)),
             Failure::Negative | Failure::ReaderLeft => None,
         }
     }
+}
+
+/// An error and what caused it; where an error says itself what its cause says, that is not said again.
+fn causes(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {

@@ -24,11 +24,9 @@ mod upkeep;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Runs one command line. Exit status: 0 done, 1 failed, 2 wrong use.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match cli::Cli::try_parse_from(args) {
+    let cli = match cli::Cli::of(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are printed to stdout and are no failure; clap knows which is which.

@@ -196,12 +196,17 @@ fn tables_of_a_newer_protocol() {
     let home = built();
     let lake = home.path().join("data_lake");
     home.ok(&["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
-    let features = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,
-        "readerFeatures":["deletionVectors"],"writerFeatures":["deletionVectors"]}}"#
-        .replace('\n', "");
     let cases = [
-        (r#"{"protocol":{"minReaderVersion":9,"minWriterVersion":2}}"#, "9"),
-        (&features, "uses reader protocol 3 and writer protocol 7 (this program: 1 and 2)"),
+        (r#""minReaderVersion":9,"minWriterVersion":2"#, "uses reader protocol 9 and writer protocol 2 of Delta;"),
+        (r#""minReaderVersion":1,"minWriterVersion":9"#, "uses reader protocol 1 and writer protocol 9 of Delta;"),
+        (
+            r#""minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors"],"writerFeatures":["deletionVectors"]"#,
+            "uses reader protocol 3 and writer protocol 7 of Delta with deletionVectors;",
+        ),
+        (
+            r#""minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["b-new"],"writerFeatures":["b-new","a-new"]"#,
+            "uses reader protocol 3 and writer protocol 7 of Delta with a-new, b-new;",
+        ),
     ];
     let commands: [(&str, &[&str]); 3] =
         [("bronze/events", &["process"]), ("bronze/events", &["build"]), ("silver/views", &["build"])];
@@ -213,10 +218,13 @@ fn tables_of_a_newer_protocol() {
             let version: u64 =
                 newest.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok()).expect("a number");
             let entry = log.join(format!("{:020}.json", version + 1));
-            fs::write(&entry, format!("{protocol}\n")).expect("written");
+            fs::write(&entry, format!("{{\"protocol\":{{{protocol}}}}}\n")).expect("written");
             let before = files(&lake);
             let said = home.fails(1, args);
-            assert!(said.contains(&table.replace('/', ".")) && said.contains(expected), "{args:?}, {protocol}: {said}");
+            for expected in [&table.replace('/', "."), expected, "works with 1 and 2", "Take a newer program"] {
+                assert!(said.contains(expected), "{args:?}, {protocol}: {said}");
+            }
+            assert!(!said.contains("damaged"), "{args:?}, {protocol}: {said}");
             assert_eq!(files(&lake), before, "{args:?}, {protocol}: nothing is written");
             fs::remove_file(&entry).expect("removed");
         }

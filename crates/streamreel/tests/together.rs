@@ -2,8 +2,9 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,37 @@ fn up_takes_what_others_ingest_and_stops_cleanly() {
 }
 
 #[test]
+fn another_program_has_the_lease_of_builds_until_it_closes_stdin() {
+    let home = Home::new();
+    home.ok(&["ingest", &repository("examples/full.ndjson").to_string_lossy()]);
+    let absent = home.fails(1, &["lake", "lease"]);
+    assert!(absent.contains("no lake"), "{absent}");
+    home.ok(&["process"]);
+    let hold = |args: &[&str]| {
+        let mut command = home.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts")
+    };
+    let mut other = hold(&["lake", "lease"]);
+    let (mut asks, answers) = (other.stdin.take().expect("stdin"), other.stdout.take().expect("stdout"));
+    let mut answers = BufReader::new(answers).lines();
+    for _ in 0..2 {
+        let answer = answers.next().expect("an answer").expect("text");
+        assert!(answer.starts_with(&format!("process {} on ", other.id())), "{answer}");
+        for refused in [&["build"][..], &["lake", "lease"]] {
+            let said = home.fails(1, refused);
+            assert!(said.contains(&answer), "{said} does not say {answer}");
+        }
+        asks.write_all(b"\n").expect("asked");
+    }
+    let waits = hold(&["lake", "lease", "--wait"]);
+    drop(asks);
+    assert!(other.wait().expect("waited").success());
+    let output = waits.wait_with_output().expect("it ends");
+    assert!(output.status.success() && text(&output.stdout).lines().count() == 1, "{}", text(&output.stdout));
+    home.ok(&["build"]);
+}
+
+#[test]
 fn several_ups_share_the_work_and_one_builds() {
     let home = Home::new();
     let said = |up: &str| std::fs::read_to_string(home.file(up)).unwrap_or_default();
@@ -89,7 +121,7 @@ fn several_ups_share_the_work_and_one_builds() {
             "--sql",
             "127.0.0.1:0",
         ];
-        home.command(&args).stderr(to).stdout(std::process::Stdio::null()).spawn().expect("it starts")
+        home.command(&args).stderr(to).stdout(Stdio::null()).spawn().expect("it starts")
     };
     let builds = |up: &str| said(up).matches("silver ").count();
     let mut first = start("first.log");

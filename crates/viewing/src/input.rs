@@ -20,54 +20,61 @@ pub(crate) fn timestamp() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// Columns that must be there, because the kernel reads them.
-const REQUIRED: [&str; 23] = [
-    "event_id",
-    "user_id",
-    "video_id",
-    "session_id",
-    "event_type",
-    "event_ts",
-    "position_s",
-    "seek_from_s",
-    "seek_to_s",
-    "rate",
-    "duration_s",
-    "region",
-    "device",
-    "sequence",
-    "source_log",
-    "source_topic",
-    "source_partition",
-    "source_offset",
-    "late_duplicates",
-    "title",
-    "creator",
-    "genre",
-    "video_duration_s",
+/// The columns of an event on its way into views: as in bronze, and how many copies of it were dropped already.
+pub fn event_schema() -> SchemaRef {
+    let fields = EVENT.map(|(name, kind)| Field::new(name, kind(), true));
+    Arc::new(Schema::new(fields.to_vec()))
+}
+
+type Kind = fn() -> DataType;
+const TEXT: Kind = || DataType::Utf8;
+const NUMBER: Kind = || DataType::Float64;
+const WHOLE: Kind = || DataType::Int64;
+
+const EVENT: [(&str, Kind); 23] = [
+    ("event_id", TEXT),
+    ("user_id", TEXT),
+    ("video_id", TEXT),
+    ("session_id", TEXT),
+    ("event_type", TEXT),
+    ("event_ts", timestamp),
+    ("position_s", NUMBER),
+    ("seek_from_s", NUMBER),
+    ("seek_to_s", NUMBER),
+    ("rate", NUMBER),
+    ("duration_s", NUMBER),
+    ("region", TEXT),
+    ("device", TEXT),
+    ("sequence", WHOLE),
+    ("extra", TEXT),
+    ("corrections", TEXT),
+    ("source_log", TEXT),
+    ("source_topic", TEXT),
+    ("source_partition", || DataType::Int32),
+    ("source_offset", WHOLE),
+    ("received_at", timestamp),
+    ("received_date", || DataType::Date32),
+    ("late_duplicates", WHOLE),
 ];
 
-/// Columns of an event that go to enriched events only, where they are there.
+/// What is known of an event's video.
+const VIDEO: [(&str, Kind); 4] = [("title", TEXT), ("creator", TEXT), ("genre", TEXT), ("video_duration_s", NUMBER)];
+
+/// Columns of an event that go to enriched events only, where they are there. The kernel reads all the others.
 const OPTIONAL: [&str; 4] = ["extra", "corrections", "received_at", "received_date"];
 
 /// The columns that a [`crate::Sessioniser`] must be given, with the types that it reads them as. Which of their values may be missing: all but
 /// those of `user_id`, `video_id`, `event_type` and `event_ts`.
 pub fn input_columns() -> impl Iterator<Item = (&'static str, DataType)> {
-    REQUIRED.iter().filter_map(|name| known_type(name).map(|kind| (*name, kind)))
+    known().filter(|(name, _)| !OPTIONAL.contains(name)).map(|(name, kind)| (name, kind()))
+}
+
+fn known() -> impl Iterator<Item = (&'static str, Kind)> {
+    EVENT.into_iter().chain(VIDEO)
 }
 
 fn known_type(name: &str) -> Option<DataType> {
-    match name {
-        "event_ts" | "received_at" => Some(timestamp()),
-        "received_date" => Some(DataType::Date32),
-        "position_s" | "seek_from_s" | "seek_to_s" | "rate" | "duration_s" | "video_duration_s" => {
-            Some(DataType::Float64)
-        }
-        "sequence" | "source_offset" | "late_duplicates" => Some(DataType::Int64),
-        "source_partition" => Some(DataType::Int32),
-        name if REQUIRED.contains(&name) || OPTIONAL.contains(&name) => Some(DataType::Utf8),
-        _ => None,
-    }
+    known().find(|(known, _)| *known == name).map(|(_, kind)| kind())
 }
 
 /// One type for text, so that a reader's choice of encoding does not reach the tables.
@@ -92,7 +99,7 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn new(given: &SchemaRef) -> Result<Self, Error> {
-        for column in REQUIRED {
+        for (column, _) in input_columns() {
             given.index_of(column).map_err(|_| Error::MissingColumn { column })?;
         }
         let mut fields = Vec::with_capacity(given.fields().len());

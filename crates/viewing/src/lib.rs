@@ -45,7 +45,7 @@ mod views;
 pub use assemble::Output;
 pub use counters::Counters;
 pub use error::Error;
-pub use input::input_columns;
+pub use input::{event_schema, input_columns};
 pub use ledger::{EndedBy, Seek, Segment};
 pub use reduce::{Reducer, Reduction, ViewFacts};
 pub use schemas::OutputSchemas;

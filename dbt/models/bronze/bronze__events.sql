@@ -1,1 +1,2 @@
+{{- check_protocol('bronze', 'events') -}}
 select * from {{ source('bronze', 'events') }}

@@ -1,1 +1,2 @@
+{{- check_protocol('silver', 'changes') -}}
 select * from {{ source('silver', 'changes') }}

@@ -1,1 +1,2 @@
+{{- check_protocol('silver', 'enriched_events') -}}
 select * from {{ source('silver', 'enriched_events') }}

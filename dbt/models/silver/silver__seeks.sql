@@ -1,1 +1,2 @@
+{{- check_protocol('silver', 'seeks') -}}
 select * from {{ source('silver', 'seeks') }}

@@ -1,1 +1,2 @@
+{{- check_protocol('silver', 'views') -}}
 select * from {{ source('silver', 'views') }}

@@ -5,9 +5,9 @@
 * `watched_segments`, `Sessioniser`: events of whole views -> views, watched segments, seeks, spans, enriched events.
 * `simulate`: made-up viewers.
 
-Batches are taken from any object with Arrow's PyCapsule interface (a record batch or table of pyarrow, polars, duckdb, ...)
-and handed out as `RecordBatch`, which `pyarrow.record_batch(...)`, `polars.DataFrame(...)` and others take over without a copy.
-What the columns hold, with their units, is in each function's documentation.
+Batches are taken from any object with Arrow's PyCapsule interface (a record batch or table of pyarrow, polars, duckdb,
+...) and handed out as `RecordBatch`, which `pyarrow.record_batch(...)`, `polars.DataFrame(...)` and others take over
+without a copy. What the columns hold, with their units, is in each function's documentation.
 """
 
 from streamreel._native import (
@@ -21,6 +21,7 @@ from streamreel._native import (
     decode,
     dedupe_keys,
     definition,
+    event_schema,
     producer_keys,
     silver_schemas,
     simulate,
@@ -38,6 +39,7 @@ __all__ = [
     "decode",
     "dedupe_keys",
     "definition",
+    "event_schema",
     "producer_keys",
     "silver_schemas",
     "simulate",

@@ -21,6 +21,7 @@ struct Run {
 
 /// Both, turn by turn, on the same file.
 pub fn clean(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
+    page.rounds(sizes.rounds);
     let python = python("duckdb-venv", &[VERSION])?;
     let direct = target().join("release/examples/measure");
     let file = scratch.path("events.ndjson");

@@ -76,6 +76,7 @@ const HEADER: [&str; 5] = ["", "CPU an event", "times the job's", "times the pro
 
 /// Both engines.
 pub fn engines(sizes: &Sizes, _: &Scratch, page: &mut Page) -> Result<()> {
+    page.rounds(sizes.engine_rounds);
     spark(sizes, page)?;
     flink(sizes, page)
 }

@@ -22,6 +22,7 @@ const DEMO_S: f64 = 20.0;
 
 /// The log to the cleaned topics and bronze.
 pub fn process(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
+    page.rounds(sizes.rounds);
     let records = sizes.process.to_string();
     let source = scratch.home("source");
     let simulated = source.run(&["simulate", "--events", &records, "--dirt", DIRT])?;
@@ -68,6 +69,7 @@ fn row(name: &str, records: u64, cost: &Cost) -> Vec<String> {
 
 /// Silver and gold: first, after 1 % more, and all anew.
 pub fn builds(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
+    page.rounds(sizes.rounds);
     let source = scratch.home("builds");
     let (mut rows, new_records) = fed(sizes, scratch, &source)?;
     let (mut first, mut more, mut full) = (Vec::new(), Vec::new(), Vec::new());
@@ -168,6 +170,7 @@ fn split(all: &Path, old: &Path, new: &Path) -> Result<()> {
 
 /// The demo, with the program built.
 pub fn demo(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
+    page.rounds(sizes.rounds);
     let (mut costs, mut rows) = (Vec::new(), Vec::new());
     let home = scratch.home("demo");
     for _ in 0..sizes.rounds {

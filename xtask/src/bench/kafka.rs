@@ -120,11 +120,16 @@ fn whole_way(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
     let per_s = median(on_kafka);
     let what = format!("`process` on a Kafka on the same two cores, {} records", count(records));
     page.require(what, "at least 0.25 M/s", rate(per_s), per_s >= PER_S);
-    page.section(
-        "Kafka beside the embedded log",
+    let how = format!(
         "`simulate` into the log, then `process` into the cleaned topics and bronze, each with the start of the program (and the joining of its \
          group) included, turn by turn. The first record is read after what stands in the fourth column, to which the end of the program is \
-         added. The broker is a process of its own on the same cores, new in each round; its CPU time is not in the last column.",
+         added. The broker is a process of its own on the same cores, new in each round; its CPU time is not in the last column. What is wanted is \
+         wanted of the median of {} rounds.",
+        sizes.rounds,
+    );
+    page.section(
+        "Kafka beside the embedded log",
+        &how,
         &["log", "simulate", "process", "first record", "wall time", "CPU time"],
         &rows,
     );

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use crate::bench::Sizes;
 use crate::measure::load;
 
 /// What was measured so far.
 pub struct Page {
     machine: String,
     load_before: f64,
+    rounds: Option<usize>,
     requirements: Vec<Requirement>,
     sections: String,
 }
@@ -23,7 +23,12 @@ struct Requirement {
 impl Page {
     /// An empty one, of what is measured from now on.
     pub fn new(machine: String) -> Self {
-        Self { machine, load_before: load(), requirements: Vec::new(), sections: String::new() }
+        Self { machine, load_before: load(), rounds: None, requirements: Vec::new(), sections: String::new() }
+    }
+
+    /// How often each was measured, where the median of that counts and nothing else is said.
+    pub fn rounds(&mut self, rounds: usize) {
+        self.rounds = Some(rounds);
     }
 
     /// A requirement: what was wanted and what was measured.
@@ -45,21 +50,21 @@ impl Page {
     }
 
     /// All of it as Markdown.
-    pub fn text(&self, sizes: &Sizes) -> String {
+    pub fn text(&self) -> String {
         let row = |r: &Requirement| {
             let met = if r.met { "met" } else { "**missed**" };
             vec![r.what.clone(), r.target.clone(), r.measured.clone(), met.to_owned()]
         };
         let rows: Vec<_> = self.requirements.iter().map(row).collect();
         let required = if rows.is_empty() { String::new() } else { table(&["what", "wanted", "measured", ""], &rows) };
-        format!(
-            "Machine: {}. Load before and after: {:.1} and {:.1}. Medians of {} unless it says otherwise.\n\n{required}\n{}",
-            self.machine,
-            self.load_before,
-            load(),
-            sizes.rounds,
-            self.sections,
-        )
+        let rounds = match self.rounds {
+            None => String::new(),
+            Some(1) => " Each was measured once.".to_owned(),
+            Some(rounds) => format!(" Medians of {rounds} unless it says otherwise."),
+        };
+        let (machine, before, after) = (&self.machine, self.load_before, load());
+        let head = format!("Machine: {machine}. Load before and after: {before:.1} and {after:.1}.{rounds}");
+        format!("{head}\n\n{required}\n{}", self.sections)
     }
 }
 
@@ -99,6 +104,20 @@ pub fn gigabytes(gb: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounds_are_those_that_were_measured() {
+        for (rounds, expected) in
+            [(None, ""), (Some(1), " Each was measured once."), (Some(3), " Medians of 3 unless it says otherwise.")]
+        {
+            let mut page = Page::new("a machine".to_owned());
+            rounds.into_iter().for_each(|rounds| page.rounds(rounds));
+            let text = page.text();
+            let (_, said) = text.lines().next().and_then(|line| line.rsplit_once(" and ")).unwrap();
+            assert!(said.ends_with(&format!(".{expected}")) && !said.contains(".."), "{said}");
+            assert_eq!(said.matches(' ').count(), expected.matches(' ').count(), "{said}");
+        }
+    }
 
     #[test]
     fn numbers_for_people() {

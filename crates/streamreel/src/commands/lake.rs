@@ -33,6 +33,7 @@ pub fn run(home: &Home, command: &Lake) -> Outcome {
             Lake::Vacuum { tables, retention, dry_run } => {
                 vacuum(home, tables, retention.unwrap_or(home.settings.upkeep.vacuum_retention), *dry_run).await
             }
+            Lake::Lease { wait } => lease(home, *wait).await,
             Lake::History { table, limit } => history(home, table, *limit).await,
         }
     })
@@ -95,6 +96,20 @@ async fn vacuum(home: &Home, names: &[String], retention: Duration, dry_run: boo
         let verb = if dry_run { "would be removed" } else { "removed" };
         done.iter().map(|v| format!("{:<36} {:>6} files {verb}\n", v.table, v.files.len())).collect()
     })
+}
+
+async fn lease(home: &Home, wait: bool) -> Outcome {
+    let lake = home.lake_to_read()?;
+    let lease = build_lease(&lake, wait).await?;
+    let say = || home.printer.result(lease.holder(), |holder| format!("{holder}\n"));
+    say()?;
+    // Renewing is another thread's work.
+    for line in std::io::stdin().lines() {
+        line?;
+        lake.check_build_lease().await?;
+        say()?;
+    }
+    Ok(())
 }
 
 async fn history(home: &Home, name: &str, limit: usize) -> Outcome {

@@ -9,8 +9,8 @@ On other engines, and where the table is built whole, it is true of every row.
     {{ adapter.dispatch('changed', 'streamreel')(alias) }}
 {%- endmacro %}
 
-{#- True of the rows on dates that this build has derived again, of every row where dates are not among `columns`. -#}
-{% macro may_have_changed(columns) -%}
+{#- For data tests: true of the rows on dates that this build has derived again, of every row where dates are not among `columns`. -#}
+{% macro may_have_changed(columns=['view_date']) -%}
     {%- set dates = var('changed_dates', []) if 'view_date' in columns else [] -%}
     {%- if dates -%}
         view_date in ({{ date_literals(dates) }})

@@ -17,11 +17,16 @@ use crate::error::{lake as lake_failed, query as query_failed};
 use crate::metadata::Metadata;
 use crate::silver::{self, Replace, Versions, ViewTables};
 use crate::spool::{Spool, Spooled};
+use crate::standing::Standing;
 use crate::touched::{EarlierViews, Group, Touched};
 use crate::{Error, sources};
 
 /// Outputs on their way from the deriving threads to the writers.
 const OUTPUTS_AHEAD: usize = 4;
+/// Earlier events up to which it is remembered what they were, at about 100 bytes each.
+const STANDING_EVENTS: u64 = 1 << 20;
+/// Files with earlier events up to which they are left as they are. Of more, those that have any are joined by rewriting them.
+const STANDING_FILES: usize = 64;
 
 /// What to build, and with what.
 #[derive(Debug, Clone)]
@@ -159,6 +164,12 @@ impl Plan {
     }
 }
 
+impl Plan {
+    fn has_other_metadata(&self) -> bool {
+        !self.changed_videos.is_empty() || !self.changed_users.is_empty()
+    }
+}
+
 /// A build under way.
 struct Build<'a> {
     lake: &'a Lake,
@@ -187,12 +198,13 @@ impl Build<'_> {
                 touched.add_events(batch);
             }
         };
-        self.fill(&mut spool, new, expected, Ok, note).await?;
+        self.fill(&mut spool, new, expected, note).await?;
         summary.new_events = spool.rows();
-        let earlier = self.earlier(&touched, &mut spool).await?;
+        let deriver = Arc::new(Deriver::new(self.request.views.clone(), metadata));
+        let (earlier, standing) = self.earlier(&touched, &deriver, &mut spool).await?;
         summary.earlier_events = spool.rows() - summary.new_events;
         summary.replaced_views = earlier.view_ids.len() as u64;
-        self.derive(spool, metadata, &earlier, summary).await
+        self.derive(spool, deriver, &earlier, standing.map(Arc::new), summary).await
     }
 
     fn covered(&self) -> Option<&BTreeMap<String, i64>> {
@@ -209,14 +221,12 @@ impl Build<'_> {
         spool: &mut Spool,
         mut events: SendableRecordBatchStream,
         expected: u64,
-        keep: impl Fn(RecordBatch) -> Result<RecordBatch, Error> + Send,
         mut note: impl FnMut(&RecordBatch) + Send,
     ) -> Result<(), Error> {
         let schema = event_schema();
         while let Some(batch) = events.next().await {
             self.check_cancelled()?;
-            let batch = keep(batch.map_err(query_failed("reading events"))?)?;
-            let batch = sources::conform(&batch, &schema)?;
+            let batch = sources::conform(&batch.map_err(query_failed("reading events"))?, &schema)?;
             note(&batch);
             spool.push(&batch)?;
             (self.progress)(Progress::Reading(spool.rows(), expected.max(spool.rows())));
@@ -224,12 +234,18 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Finds the views of the last build that must be derived again and reads their events back.
-    async fn earlier(&self, touched: &Touched, spool: &mut Spool) -> Result<EarlierViews, Error> {
+    /// Finds the views of the last build that must be derived again and reads their events back; of not too many it
+    /// remembers what they were.
+    async fn earlier(
+        &self,
+        touched: &Touched,
+        deriver: &Deriver,
+        spool: &mut Spool,
+    ) -> Result<(EarlierViews, Option<Standing>), Error> {
         let mut earlier = EarlierViews::default();
-        let Some(base) = &self.plan.base else { return Ok(earlier) };
+        let Some(base) = &self.plan.base else { return Ok((earlier, None)) };
         if touched.is_empty() {
-            return Ok(earlier);
+            return Ok((earlier, None));
         }
         let session = sources::session(self.lake, base.versions.clone()).await?;
         let mut spans = sources::spans(&session).await?;
@@ -237,30 +253,46 @@ impl Build<'_> {
             touched.select(&sources::plain(&batch.map_err(query_failed("reading silver.view_spans"))?)?, &mut earlier);
         }
         if earlier.view_ids.is_empty() {
-            return Ok(earlier);
+            return Ok((earlier, None));
         }
-        let events = sources::events_of(&session, &earlier).await?;
+        let (enriched, schema) = (deriver.schemas()?.enriched, event_schema());
+        let columns: Vec<String> = enriched.fields().iter().map(|field| field.name().clone()).collect();
+        let mut events = sources::events_of(self.lake, &base.versions, &earlier, &columns).await?;
+        // Where metadata changed, no row comes out as it was.
+        let may_stand =
+            earlier.events <= STANDING_EVENTS && events.files() <= STANDING_FILES && !self.plan.has_other_metadata();
+        let mut standing = may_stand.then(|| Standing::new(enriched)).transpose()?;
         let expected = spool.rows() + earlier.events;
-        let ids = &earlier.view_ids;
-        self.fill(spool, events, expected, |batch| sources::only_views(&batch, ids), |_| ()).await?;
-        Ok(earlier)
+        while let Some(batch) = events.next().await.map_err(lake_failed("reading silver.enriched_events"))? {
+            self.check_cancelled()?;
+            if let Some(standing) = &mut standing {
+                standing.add(&batch)?;
+            }
+            spool.push(&sources::conform(&batch, &schema)?)?;
+            (self.progress)(Progress::Reading(spool.rows(), expected.max(spool.rows())));
+        }
+        Ok((earlier, standing))
     }
 
     /// Derives all buckets, commits the tables, and last the row that makes them the silver.
     async fn derive(
         &self,
         spool: Spool,
-        metadata: Metadata,
+        deriver: Arc<Deriver>,
         earlier: &EarlierViews,
+        standing: Option<Arc<Standing>>,
         mut summary: Summary,
     ) -> Result<Summary, Error> {
         let rows = spool.rows();
-        let deriver = Arc::new(Deriver::new(self.request.views.clone(), metadata));
         let all = self.plan.base.is_none();
         let mut tables = ViewTables::open(self.lake, &deriver.schemas()?, &self.id, all).await?;
-        let totals = self.derive_buckets(spool.finish()?, &deriver, &mut tables, rows).await?;
+        let totals = self.derive_buckets(spool.finish()?, &deriver, standing.as_ref(), &mut tables, rows).await?;
         self.check_cancelled()?;
-        let replace = if all { Replace::All } else { Replace::Views(earlier) };
+        let replace = if all {
+            Replace::All
+        } else {
+            Replace::Views { views: earlier, events: standing.as_deref().map(Standing::gone).transpose()? }
+        };
         let (mut versions, new_groups) = tables.commit(&replace).await?;
         let mut groups: BTreeSet<Group> = new_groups.into_iter().collect();
         groups.extend(earlier.groups.iter().cloned());
@@ -269,8 +301,7 @@ impl Build<'_> {
         }
         let groups: Vec<Group> = groups.into_iter().collect();
         versions.extend([silver::append_changes(self.lake, &self.id, &groups).await?]);
-        let metadata_changed = !self.plan.changed_videos.is_empty() || !self.plan.changed_users.is_empty();
-        if all || metadata_changed {
+        if all || self.plan.has_other_metadata() {
             versions.extend(silver::keep_metadata(self.lake, &self.id, deriver.metadata()).await?);
         }
         summary.build_id = Some(self.id.clone());
@@ -285,23 +316,26 @@ impl Build<'_> {
         &self,
         spooled: Spooled,
         deriver: &Arc<Deriver>,
+        standing: Option<&Arc<Standing>>,
         tables: &mut ViewTables,
         rows: u64,
     ) -> Result<Totals, Error> {
         let spooled = Arc::new(Mutex::new(spooled));
-        let (sender, mut outputs) = mpsc::channel::<Output>(OUTPUTS_AHEAD);
+        let (sender, mut outputs) = mpsc::channel::<Derived>(OUTPUTS_AHEAD);
         let workers: Vec<_> = (0..self.request.threads.max(1))
             .map(|_| {
                 let (spooled, deriver, sender) = (spooled.clone(), deriver.clone(), sender.clone());
-                let cancel = self.request.cancel.clone();
-                tokio::task::spawn_blocking(move || derive_some(&spooled, &deriver, &sender, &cancel))
+                let (standing, cancel) = (standing.cloned(), self.request.cancel.clone());
+                tokio::task::spawn_blocking(move || {
+                    derive_some(&spooled, &deriver, standing.as_deref(), &sender, &cancel)
+                })
             })
             .collect();
         drop(sender);
         let mut done = 0;
-        while let Some(output) = outputs.recv().await {
-            done += output.enriched.num_rows() as u64;
-            tables.write(output).await?;
+        while let Some(derived) = outputs.recv().await {
+            done += derived.events;
+            tables.write(derived.output).await?;
             (self.progress)(Progress::Deriving(done, rows));
         }
         let mut totals = Totals::default();
@@ -333,11 +367,18 @@ impl Build<'_> {
     }
 }
 
+/// Rows of silver, without the events that are there already, and how many events they are of.
+struct Derived {
+    output: Output,
+    events: u64,
+}
+
 /// What each deriving thread does until no bucket is left.
 fn derive_some(
     spooled: &Mutex<Spooled>,
     deriver: &Deriver,
-    sender: &mpsc::Sender<Output>,
+    standing: Option<&Standing>,
+    sender: &mpsc::Sender<Derived>,
     cancel: &AtomicBool,
 ) -> Result<Totals, Error> {
     let mut totals = Totals::default();
@@ -348,9 +389,13 @@ fn derive_some(
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Cancelled);
         }
-        let part = deriver.bucket(&bucket.load()?, &mut |output| {
+        let part = deriver.bucket(&bucket.load()?, &mut |mut output| {
+            let events = output.enriched.num_rows() as u64;
+            if let Some(standing) = standing {
+                output.enriched = standing.new_among(&output.enriched)?;
+            }
             // The receiver leaves only when writing failed, and that error is the one to report.
-            sender.blocking_send(output).map_err(|_| Error::Cancelled)
+            sender.blocking_send(Derived { output, events }).map_err(|_| Error::Cancelled)
         })?;
         totals.views += part.views;
         totals.sessions_without_play += part.sessions_without_play;

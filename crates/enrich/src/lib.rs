@@ -12,7 +12,7 @@
 //!   commits table by table and appends that row last; what a crash leaves in between is rolled back by the next build.
 //! * The rows of a view come from all its events and from nothing else, so arrival order and the number of builds do not matter.
 //! * The cost of a build follows what it touches: new rows are found by offset and file statistics, touched views by
-//!   `silver.view_spans` (one small row a view), and only files that hold touched views are rewritten.
+//!   `silver.view_spans` (one small row a view), and only files that hold rows which are no longer true are rewritten.
 
 mod build;
 mod derive;
@@ -21,6 +21,7 @@ mod metadata;
 mod silver;
 mod sources;
 mod spool;
+mod standing;
 mod touched;
 
 pub use build::{Progress, Request, Summary, build};

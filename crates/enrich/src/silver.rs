@@ -7,6 +7,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Date32Type;
 use arrow_array::{Array, ArrayRef, Date32Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::runtime::SpawnedTask;
+use futures::{StreamExt, stream};
 use hashbrown::HashMap;
 use streamreel_lake::{CommitNote, Delete, Lake, Table, TableId, TableSpec, TableWriter, tables};
 use streamreel_viewing::{Output, OutputSchemas};
@@ -19,13 +21,21 @@ use crate::touched::{EarlierViews, Group};
 
 const BUILD_ID: &str = "build_id";
 const CHANGES_A_BATCH: usize = 64 * 1024;
+/// Tables that are committed at the same time.
+const COMMITTED_AT_ONCE: usize = 2;
 
 /// How the rows of a build replace earlier ones.
 pub(crate) enum Replace<'a> {
     /// Everything that was there.
     All,
     /// These views.
-    Views(&'a EarlierViews),
+    Views {
+        views: &'a EarlierViews,
+        /// Of their rows in `silver.enriched_events` those that go, by [`Standing::gone`]; `None`: all of them.
+        ///
+        /// [`Standing::gone`]: crate::standing::Standing::gone
+        events: Option<RecordBatch>,
+    },
 }
 
 /// Versions of tables after a build's commits.
@@ -103,16 +113,33 @@ impl ViewTables {
 
     /// Commits each table and returns the versions, and the groups that the new rows are in.
     pub(crate) async fn commit(self, replace: &Replace<'_>) -> Result<(Versions, HashSet<Group>), Error> {
-        let mut versions = Versions::new();
-        for (mut table, writer) in self.tables {
-            let written = writer.finish().await.map_err(failed("writing silver"))?;
+        let mut commits = Vec::with_capacity(self.tables.len());
+        for (table, writer) in self.tables {
             let delete = deletion(table.id(), replace)?;
             let note = CommitNote::new("derive").of_build(&self.build_id);
-            let version = table.commit(delete, written, note).await.map_err(failed("committing silver"))?;
-            versions.insert(table.id().clone(), version);
+            commits.push(committed(table, writer, delete, note));
+        }
+        // Each is a task, so that one encodes while another waits for the disk.
+        let tasks = stream::iter(commits).map(|commit| SpawnedTask::spawn(commit).join_unwind());
+        let mut done = tasks.buffered(COMMITTED_AT_ONCE);
+        let mut versions = Versions::new();
+        while let Some(ended) = done.next().await {
+            let (id, version) = ended.map_err(|e| Error::Derive(format!("a commit was stopped: {e}")))??;
+            versions.insert(id, version);
         }
         Ok((versions, self.groups.into_values().collect()))
     }
+}
+
+async fn committed(
+    mut table: Table,
+    writer: TableWriter,
+    delete: Delete,
+    note: CommitNote,
+) -> Result<(TableId, i64), Error> {
+    let written = writer.finish().await.map_err(failed("writing silver"))?;
+    let version = table.commit(delete, written, note).await.map_err(failed("committing silver"))?;
+    Ok((table.id().clone(), version))
 }
 
 async fn open(lake: &Lake, spec: &TableSpec, all: bool) -> Result<(Table, TableWriter), Error> {
@@ -130,16 +157,33 @@ async fn open(lake: &Lake, spec: &TableSpec, all: bool) -> Result<(Table, TableW
     Ok((table, writer))
 }
 
-/// The rows of touched views lie in files of their dates and times; only those are looked at.
 fn deletion(table: &TableId, replace: &Replace<'_>) -> Result<Delete, Error> {
-    let views = match replace {
+    let (views, events) = match replace {
         Replace::All => return Ok(Delete::All),
-        Replace::Views(views) if views.view_ids.is_empty() => return Ok(Delete::Nothing),
-        Replace::Views(views) => views,
+        Replace::Views { views, .. } if views.view_ids.is_empty() => return Ok(Delete::Nothing),
+        Replace::Views { views, events } => (views, events.as_ref().filter(|_| table.name == "enriched_events")),
     };
+    let Looked { keys, partitions, window } = looked_for(table, views)?;
+    let keys = match events {
+        Some(events) if events.num_rows() == 0 => return Ok(Delete::Nothing),
+        Some(events) => events.clone(),
+        None => keys,
+    };
+    Ok(Delete::Keys { keys, partitions: Some(partitions), window: Some(window) })
+}
+
+/// What the rows of touched views have in common.
+pub(crate) struct Looked {
+    pub(crate) keys: RecordBatch,
+    pub(crate) partitions: Vec<String>,
+    pub(crate) window: (String, i64, i64),
+}
+
+/// The rows of touched views lie in files of their dates and times; only those are looked at.
+pub(crate) fn looked_for(table: &TableId, views: &EarlierViews) -> Result<Looked, Error> {
     let ids: ArrayRef = Arc::new(StringArray::from_iter_values(&views.view_ids));
     let keys = RecordBatch::try_from_iter([("view_id", ids)]).map_err(|e| Error::Derive(e.to_string()))?;
-    let partitions = Some(views.dates.iter().map(|&date| date_text(date)).collect());
+    let partitions = views.dates.iter().map(|&date| date_text(date)).collect();
     // Every time of a view, its segments and seeks lies between its first and its last event.
     let column = match table.name.as_str() {
         "enriched_events" => "event_ts",
@@ -147,12 +191,11 @@ fn deletion(table: &TableId, replace: &Replace<'_>) -> Result<Delete, Error> {
         "view_spans" => "first_event_at",
         _ => "started_at",
     };
-    let window = Some((column.to_owned(), views.first_us, views.last_us));
-    Ok(Delete::Keys { keys, partitions, window })
+    Ok(Looked { keys, partitions, window: (column.to_owned(), views.first_us, views.last_us) })
 }
 
 /// `2026-01-31`.
-pub(crate) fn date_text(days: i32) -> String {
+fn date_text(days: i32) -> String {
     Date32Array::from(vec![days]).value_as_date(0).map_or_else(String::new, |date| date.to_string())
 }
 

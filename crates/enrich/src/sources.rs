@@ -4,20 +4,19 @@ use std::collections::{BTreeMap, HashSet};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Date32Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::concat::concat_batches;
-use arrow_select::filter::filter_record_batch;
 use datafusion::execution::context::SessionContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
-use streamreel_lake::{Lake, Reading, Table, TableId, beyond};
+use streamreel_lake::{KeyedRows, Lake, Reading, Table, TableId, beyond};
 use streamreel_viewing::event_schema;
 
 use crate::Error;
 use crate::error::{lake as lake_failed, query as query_failed};
-use crate::silver::{Versions, date_text};
+use crate::silver::{Looked, Versions, looked_for};
 use crate::touched::{EarlierViews, Group};
 
 /// A session over tables at these versions.
@@ -81,30 +80,21 @@ pub(crate) async fn spans(session: &SessionContext) -> Result<SendableRecordBatc
     stream(session, "reading silver.view_spans", sql).await
 }
 
-/// Streams the events of the dates and times of `views`; those of other views are still among them.
+/// Reads these columns of the events of `views`.
 pub(crate) async fn events_of(
-    session: &SessionContext,
+    lake: &Lake,
+    versions: &Versions,
     views: &EarlierViews,
-) -> Result<SendableRecordBatchStream, Error> {
-    let columns: Vec<String> = event_schema().fields().iter().map(|f| f.name().clone()).collect();
-    let dates: Vec<String> = views.dates.iter().map(|&d| format!("date '{}'", date_text(d))).collect();
-    let sql = format!(
-        "select {}, view_id from silver.enriched_events where view_date in ({}) \
-         and event_ts between to_timestamp_micros({}) and to_timestamp_micros({})",
-        columns.join(", "),
-        dates.join(", "),
-        views.first_us,
-        views.last_us
-    );
-    stream(session, "reading silver.enriched_events", &sql).await
-}
-
-/// Only rows of these views.
-pub(crate) fn only_views(batch: &RecordBatch, ids: &HashSet<String>) -> Result<RecordBatch, Error> {
-    let batch = plain(batch)?;
-    let of = batch["view_id"].as_string::<i32>();
-    let wanted: BooleanArray = of.iter().map(|id| Some(id.is_some_and(|id| ids.contains(id)))).collect();
-    filter_record_batch(&batch, &wanted).map_err(|e| Error::Derive(e.to_string()))
+    columns: &[String],
+) -> Result<KeyedRows, Error> {
+    let failed = || lake_failed("reading silver.enriched_events");
+    let id = TableId::silver("enriched_events");
+    let table = match versions.get(&id) {
+        Some(version) => lake.open_table_at(&id, *version).await.map_err(failed())?,
+        None => return Err(Error::Derive(format!("the last build names no version of {id}"))),
+    };
+    let Looked { keys, partitions, window } = looked_for(&id, views)?;
+    table.rows_with(&keys, Some(&partitions), Some(&window), columns).map_err(failed())
 }
 
 /// The columns of `schema`, by name, in its types.

@@ -1,13 +1,17 @@
-//! Key-wise delete: copy-on-write of just those files that hold a key.
+//! Rows by key: read from just those files that hold one, or taken out of them by copy-on-write.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, BooleanArray, RecordBatch, cast::AsArray};
 use arrow_cast::cast;
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
+use datafusion::common::runtime::SpawnedTask;
 use deltalake::kernel::{Action, LogicalFileView};
 use futures::{StreamExt, TryStreamExt, stream};
 use hashbrown::HashSet;
 use parquet::arrow::arrow_reader::RowSelection;
+use tokio::sync::mpsc;
 
 use crate::{
     error::{Error, Result},
@@ -18,6 +22,8 @@ use crate::{
 
 /// Files whose keys are compared at the same time.
 const CONCURRENT_FILES: usize = 2;
+/// Batches of rows that wait for who asked for them.
+const BATCHES_AHEAD: usize = 4;
 
 /// Rows as bytes that are equal exactly when the rows are, nulls included.
 pub(crate) struct KeySet {
@@ -84,7 +90,93 @@ struct Hit {
     left: Option<RowSelection>,
 }
 
+/// Rows that have a key, as they are read. See [`Table::rows_with`].
+pub struct KeyedRows {
+    files: usize,
+    rows: mpsc::Receiver<RecordBatch>,
+    tasks: Vec<SpawnedTask<Result<()>>>,
+    table: Table,
+}
+
+impl KeyedRows {
+    /// Number of files that are looked at.
+    pub fn files(&self) -> usize {
+        self.files
+    }
+
+    /// The next ones, in no order; `None` when all were given.
+    ///
+    /// # Errors
+    /// [`Error::DataFile`] and [`Error::Io`] when a file can't be read.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if let Some(batch) = self.rows.recv().await {
+            return Ok(Some(batch));
+        }
+        for task in std::mem::take(&mut self.tasks) {
+            let ended = task.join_unwind().await;
+            let path = self.table.place();
+            ended.map_err(|e| Error::Io { operation: "read", path, source: std::io::Error::other(e) })??;
+        }
+        Ok(None)
+    }
+}
+
 impl Table {
+    /// Reads the rows that [`crate::Delete::Keys`] with the same values takes away, with these columns of the table. Of a
+    /// file without a key only the columns of the keys are read.
+    ///
+    /// # Errors
+    /// [`Error::Rows`] for keys that are no columns of it.
+    pub fn rows_with(
+        &self,
+        keys: &RecordBatch,
+        partitions: Option<&[String]>,
+        window: Option<&(String, i64, i64)>,
+        columns: &[String],
+    ) -> Result<KeyedRows> {
+        let keys = Arc::new(KeySet::new(self, keys)?);
+        let columns = some_columns(&self.schema, columns);
+        let found: Vec<_> =
+            self.files_within(partitions, window).into_iter().filter(|file| keys.can_be_in(file)).collect();
+        let files = found.len();
+        let left = Arc::new(Mutex::new(found.into_iter()));
+        let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
+        let reader = |_| {
+            let (table, keys, columns) = (self.clone(), Arc::clone(&keys), Arc::clone(&columns));
+            let (left, sender) = (Arc::clone(&left), sender.clone());
+            SpawnedTask::spawn(async move {
+                loop {
+                    let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(file) = next else { return Ok(()) };
+                    table.send_rows(&keys, &file, &columns, &sender).await?;
+                }
+            })
+        };
+        Ok(KeyedRows { files, rows, tasks: (0..CONCURRENT_FILES).map(reader).collect(), table: self.clone() })
+    }
+
+    async fn send_rows(
+        &self,
+        keys: &KeySet,
+        file: &LogicalFileView,
+        columns: &SchemaRef,
+        sender: &mpsc::Sender<RecordBatch>,
+    ) -> Result<()> {
+        let kept = self.kept(keys, file).await?;
+        if kept.iter().all(|mask| mask.true_count() == mask.len()) {
+            return Ok(());
+        }
+        let found: Vec<_> = kept.iter().map(|mask| BooleanArray::new(!mask.values(), None)).collect();
+        let selection = Some(RowSelection::from_filters(&found));
+        let mut rows = std::pin::pin!(self.read_file(file, columns, selection).await?);
+        while let Some(batch) = rows.try_next().await? {
+            if sender.send(batch).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes of the files that hold a key and adds of what is left of them.
     pub(crate) async fn remove_keys(
         &self,
@@ -116,22 +208,24 @@ impl Table {
     }
 
     async fn find(&self, keys: &KeySet, file: LogicalFileView) -> Result<Option<Hit>> {
-        let mut masks = Vec::new();
-        let (mut rows, mut kept) = (0, 0);
-        {
-            let mut batches = std::pin::pin!(self.read_file(&file, &keys.columns, None).await?);
-            while let Some(batch) = batches.try_next().await? {
-                let mask = keys.keep(&batch).map_err(|e| self.unreadable(&file, e.to_string()))?;
-                rows += mask.len();
-                kept += mask.true_count();
-                masks.push(mask);
-            }
-        }
+        let masks = self.kept(keys, &file).await?;
+        let rows: usize = masks.iter().map(Array::len).sum();
+        let kept: usize = masks.iter().map(BooleanArray::true_count).sum();
         if kept == rows {
             return Ok(None);
         }
         let left = (kept > 0).then(|| RowSelection::from_filters(&masks));
         Ok(Some(Hit { file, left }))
+    }
+
+    /// Which rows of a file have no key, batch by batch.
+    async fn kept(&self, keys: &KeySet, file: &LogicalFileView) -> Result<Vec<BooleanArray>> {
+        let mut masks = Vec::new();
+        let mut batches = std::pin::pin!(self.read_file(file, &keys.columns, None).await?);
+        while let Some(batch) = batches.try_next().await? {
+            masks.push(keys.keep(&batch).map_err(|e| self.unreadable(file, e.to_string()))?);
+        }
+        Ok(masks)
     }
 
     fn unreadable(&self, file: &LogicalFileView, what: String) -> Error {

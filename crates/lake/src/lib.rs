@@ -44,6 +44,7 @@ pub use builds::{Build, SilverBuild};
 pub use commit::{CommitNote, Delete};
 pub use error::{Error, Result};
 pub use history::HistoryEntry;
+pub use keys::KeyedRows;
 pub use lake::{Lake, Settings};
 pub use lease::{BUILD_LEASE, Holder, Lease};
 pub use offsets::{OffsetRange, SOURCE_TOPIC, beyond, parse_transaction_id, rows_tell};

@@ -454,3 +454,24 @@ async fn rows_that_an_earlier_build_has_tested_are_not_looked_at_again() {
     home.silver(&[VIEWS[0], ("new", "a", None, 1, 2.0)], &TOUCHED).await;
     assert_eq!(failures(&home.run(&strict, Options::default()).await), ["not_null_silver__views_region"]);
 }
+
+#[tokio::test]
+async fn tests_of_several_models_are_given_the_dates_that_changed_in_any() {
+    let by_date = "select video_id from {{ ref('silver__views') }}\nwhere watch_time_s < 0\n\
+                   {%- if var('changed_dates', []) %} and cast(view_date as varchar) in ('{{ var('changed_dates') | join(\"', '\") }}'){% endif %}\n\
+                   union all\nselect video_id from {{ ref('gold__per_video') }} where watch_time_s < 0";
+    let file = "tests/no_negative_time.sql";
+    let strict = project(&[(file, "select * from {{ ref('gold__per_video') }} where watch_time_s < 0", by_date)]);
+    let mut home = Home::new().await;
+    home.silver(&VIEWS, &TOUCHED).await;
+    assert!(published(&home.run(&strict, Options::default()).await));
+
+    let negative = [VIEWS[0], VIEWS[1], ("3", "a", None, 2, -4.0), VIEWS[3]];
+    home.silver(&negative, &[("a", Some("DE"), 1)]).await;
+    let report = home.run(&strict, Options::default()).await;
+    assert!(published(&report), "the rows of day 2 are said to be those that have passed: {:?}", failures(&report));
+    home.silver(&negative, &[("a", None, 2)]).await;
+    assert_eq!(failures(&home.run(&strict, Options::default()).await), ["no_negative_time"]);
+    let report = home.run(&strict, Options { full_refresh: true, ..Options::default() }).await;
+    assert_eq!(failures(&report), ["no_negative_time"], "a full refresh looks at every row");
+}

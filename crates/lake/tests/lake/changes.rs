@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use streamreel_lake::{CommitNote, Delete, Error, OptimizeScope, Table, TableSpec, Written};
 
-use crate::support::{DAY_US, View, add, ask_lake, data_files, lake, reopen, view_rows, views_spec};
+use crate::support::{DAY_US, View, add, ask_lake, data_files, lake, remove, reopen, view_rows, views_spec};
 
 const ROWS: &str =
     "select view_id, region, view_date, seconds from silver.views order by 1 nulls last, 2 nulls last, 3, 4";
@@ -34,6 +36,39 @@ fn delete(keys: RecordBatch) -> Delete {
 
 async fn delete_only(table: &mut Table, delete: Delete) -> i64 {
     table.commit(delete, Written::default(), CommitNote::new("delete")).await.unwrap()
+}
+
+/// The seconds of the rows with a key.
+async fn rows_with(
+    table: &Table,
+    keys: &RecordBatch,
+    partitions: Option<&[String]>,
+    window: Option<&(String, i64, i64)>,
+) -> Vec<String> {
+    let mut rows = table.rows_with(keys, partitions, window, &["seconds".to_owned()]).unwrap();
+    let mut seconds = Vec::new();
+    while let Some(batch) = rows.next().await.unwrap() {
+        assert_eq!(batch.num_columns(), 1);
+        seconds.extend(batch["seconds"].as_primitive::<Int64Type>().values().iter().map(ToString::to_string));
+    }
+    seconds.sort_unstable();
+    seconds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_read_by_key_from_the_files_that_have_one() {
+    let (_dir, lake) = lake();
+    let mut views = lake.create(&views_spec(&[])).await.unwrap();
+    add(&mut views, &VIEWS).await;
+    let some = keys(vec![("view_id", ids(&[Some("b"), None])), ("region", ids(&[Some("FR"), None]))]);
+    assert_eq!(rows_with(&views, &some, None, None).await, ["40", "50"]);
+    assert_eq!(rows_with(&views, &keys(vec![("view_id", ids(&[Some("zz")]))]), None, None).await, [""; 0]);
+    for file in data_files(&views).await {
+        remove(&views.place(), &file).await;
+    }
+    let mut gone = views.rows_with(&some, None, None, &["seconds".to_owned()]).unwrap();
+    let error = gone.next().await.unwrap_err();
+    assert!(matches!(error, Error::DataFile { .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,6 +150,10 @@ async fn partitions_and_window_limit_where_keys_are_looked_for() {
         let mut views = lake.create(&views_spec(&[])).await.unwrap();
         add(&mut views, &VIEWS).await;
         let keys = keys(vec![("view_id", ids(&[Some("b")]))]);
+        let mut read = rows_with(&views, &keys, partitions.as_deref(), window.as_ref()).await;
+        read.extend(left.iter().map(|&seconds| seconds.to_owned()));
+        read.sort_unstable();
+        assert_eq!(read, ["20", "50"], "{name}: what is read is what is taken away");
         delete_only(&mut views, Delete::Keys { keys, partitions, window }).await;
         let found = ask_lake(&lake, "select seconds from silver.views where view_id = 'b' order by 1").await;
         assert_eq!(found, left, "{name}");

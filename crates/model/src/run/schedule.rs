@@ -9,11 +9,11 @@ use futures::{FutureExt, StreamExt};
 use super::state::State;
 use super::steps::{self, Step, Work};
 use super::{Options, data_tests, model, unit_tests};
-use crate::Severity;
 use crate::checks::{DataTest, UnitTest};
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::report::{Action, ModelReport, Progress, TestReport, TestResult};
+use crate::{Materialized, Severity};
 
 /// A run under way.
 pub(super) struct Run<'a> {
@@ -36,6 +36,8 @@ struct Marks {
     ran: BTreeSet<String>,
     /// Of the models that were not built as a whole, the dates that changed.
     dates: BTreeMap<String, Vec<String>>,
+    /// The dates of silver that changed; `None`: not known.
+    silver_dates: Option<Vec<String>>,
 }
 
 /// What a step is to do, decided when everything that it needs is done.
@@ -72,7 +74,7 @@ impl Run<'_> {
             self.state.is_readable(self.project, model)
         });
         self.tell(&Progress::Planned { steps: steps.len() });
-        let mut marks = Marks::default();
+        let mut marks = Marks { silver_dates: self.state.changed_dates().await?, ..Marks::default() };
         let mut waiting: BTreeSet<usize> = (0..steps.len()).collect();
         let mut done: BTreeMap<usize, Done> = BTreeMap::new();
         let mut running = FuturesUnordered::new();
@@ -157,14 +159,25 @@ impl Run<'_> {
         if !self.options.full_refresh && self.state.is_unchanged(self.project, test) {
             return Status::Known(TestResult::Unchanged);
         }
-        // A model is built upon its published rows. They have passed if the project had this test; a warning is given again.
-        let dates = match test.models.iter().collect::<Vec<_>>()[..] {
-            [model] if test.severity == Severity::Error && self.state.is_same_project(self.project) => {
-                marks.dates.get(model).cloned()
+        // Rows of other dates are the published ones. They have passed if the project had this test; a warning is given again.
+        let passed =
+            test.severity == Severity::Error && self.state.is_same_project(self.project) && !self.options.full_refresh;
+        Status::Due(if passed { self.changed_dates(test, marks) } else { None })
+    }
+
+    /// The dates of which any model that a test reads has other rows than in the published build; `None`: not known.
+    fn changed_dates(&self, test: &DataTest, marks: &Marks) -> Option<Vec<String>> {
+        let mut all = BTreeSet::new();
+        for name in &test.models {
+            let model = self.project.models.get(name)?;
+            match model.config.materialized {
+                Materialized::Ephemeral if model.refs.is_empty() => all.extend(marks.silver_dates.clone()?),
+                Materialized::Ephemeral => return None,
+                _ if marks.ran.contains(name) => all.extend(marks.dates.get(name).cloned()?),
+                _ => {}
             }
-            _ => None,
-        };
-        Status::Due(dates)
+        }
+        (!all.is_empty()).then(|| all.into_iter().collect())
     }
 
     async fn work(&self, step: &Step<'_>, job: Job<'_>) -> Result<Done> {

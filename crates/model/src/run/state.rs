@@ -225,9 +225,15 @@ impl<'a> State<'a> {
     /// are not known.
     pub(super) fn unseen(&self, project: &Project) -> Option<Unseen> {
         let published = self.published.as_ref().filter(|_| self.is_same_project(project))?;
-        let silver_build = published.counts.get("silver_build")?.as_str()?;
+        let silver_build = silver_build_of(published)?;
         let at = self.silver_builds.iter().position(|id| id == silver_build)?;
         Some(Unseen::new(&self.silver_builds[at + 1..], &published.offsets, &self.staged.offsets))
+    }
+
+    /// The dates of which silver has changed since the published build; `None` when they are not known.
+    pub(super) async fn changed_dates(&self) -> Result<Option<Vec<String>>> {
+        let Some(silver_build) = self.published.as_ref().and_then(silver_build_of) else { return Ok(None) };
+        Ok(self.changed_since(silver_build).await?.map(|groups| groups.dates.clone()))
     }
 
     /// The groups that silver builds after `silver_build` touched; `None` when that build is not known any more.
@@ -324,6 +330,11 @@ impl<'a> State<'a> {
             }),
         }
     }
+}
+
+/// The silver build that a published build was made from, if it says so.
+fn silver_build_of(build: &Build) -> Option<&str> {
+    build.counts.get("silver_build")?.as_str()
 }
 
 /// Models that have a table.

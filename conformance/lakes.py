@@ -63,9 +63,15 @@ class Home:
         return run(*self.command(*command), env=surroundings, **options)
 
     def land(self, lines: list[bytes]) -> None:
-        """Ingests and processes lines. The window for duplicates is short: copies of earlier portions come too late for
-        it."""
+        """Ingests and processes lines."""
+        self.ingest(lines)
+        self.process()
+
+    def ingest(self, lines: list[bytes]) -> None:
         self.run("ingest", "-", input=b"\n".join(lines) + b"\n", stdout=subprocess.DEVNULL)
+
+    def process(self) -> None:
+        """With a short window for duplicates: copies of earlier portions come too late for it."""
         self.run("--set", "process.dedupe_window=1s", "process", stdout=subprocess.DEVNULL)
 
     def build(self, *arguments: object) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -76,8 +77,10 @@ def check(program: Path, scratch: Path, lines: list[bytes], spark: Spark) -> Non
         # As one who works with this store has them.
         os.environ.update(store.clients)
         embedded, home = Home(program, scratch / "in-a-folder"), InBucket(program, scratch / "in-a-bucket", store)
+        embedded.ingest(lines)
+        shutil.copytree(embedded.folder / "log", home.folder / "log")
         for one in (embedded, home):
-            one.land(lines)
+            one.process()
         embedded.build("--layer", "silver")
         home.metadata = embedded.metadata
         jars = f"{spark.jars},{s3a_jars()}"

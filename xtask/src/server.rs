@@ -1,4 +1,5 @@
-//! A server for tests on this machine, which a script of the repository starts (`start FOLDER PORT ...`) and ends (`kill FOLDER`).
+//! A server for tests on this machine, which a script of the repository starts (`start FOLDER PORT ...`) and ends
+//! (`kill FOLDER`).
 
 use std::env;
 use std::fs;
@@ -20,8 +21,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// An empty one, one of a script at a time; `more` are further arguments. The port is one with a free one after it, from `ports`
-    /// on: below those that the system gives to clients, so that both are still free when the server is started again.
+    /// An empty one, one of a script at a time; `more` are further arguments. The port is one with a free one after it,
+    /// from `ports` on: below those that the system gives to clients, so that both are still free when the server is
+    /// started again.
     pub fn start(script: &'static str, ports: u16, more: &[&str]) -> Result<Self> {
         let folder = env::temp_dir().join(format!("streamreel-{}-{}", script.replace('/', "-"), std::process::id()));
         let first = ports + (std::process::id() % 400) as u16 * 2;

@@ -76,7 +76,7 @@ pub(crate) async fn check_log(table: &TableId, path: &Place, objects: &dyn Objec
         let Ok(found) = objects.get(&entry).await else { return Ok(()) };
         let Ok(text) = found.bytes().await else { return Ok(()) };
         let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-        if let Some(asked) = lines.filter_map(|line| line.protocol).last() {
+        if let Some(asked) = lines.filter_map(|line| line.protocol).next_back() {
             return asked.refuse(table, path);
         }
     }

@@ -218,7 +218,7 @@ impl KafkaProducer {
     /// All of it to the brokers, and then the commit.
     fn try_commit(&mut self, until: Instant) -> std::result::Result<(), Setback> {
         self.produce()?;
-        // The last records are on their way meanwhile.
+        // Records that do not linger any more are on their way meanwhile.
         for group in self.groups() {
             self.send_group_offsets(&group, until).map_err(|setback| match setback {
                 // Only a commit may be asked for again and again.

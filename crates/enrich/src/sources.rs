@@ -94,7 +94,7 @@ pub(crate) async fn events_of(
         None => return Err(Error::Derive(format!("the last build names no version of {id}"))),
     };
     let Looked { keys, partitions, window } = looked_for(&id, views)?;
-    table.rows_with(&keys, Some(&partitions), Some(&window), columns).map_err(failed())
+    table.rows_with(&keys, Some(&partitions), Some(&window), columns).await.map_err(failed())
 }
 
 /// The columns of `schema`, by name, in its types.

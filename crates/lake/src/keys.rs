@@ -127,22 +127,24 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Rows`] for keys that are no columns of it.
-    pub fn rows_with(
+    pub async fn rows_with(
         &self,
         keys: &RecordBatch,
         partitions: Option<&[String]>,
         window: Option<&(String, i64, i64)>,
         columns: &[String],
     ) -> Result<KeyedRows> {
-        let keys = Arc::new(KeySet::new(self, keys)?);
-        let columns = some_columns(&self.schema, columns);
+        let mut table = self.clone();
+        table.bring_up().await?;
+        let keys = Arc::new(KeySet::new(&table, keys)?);
+        let columns = some_columns(&table.schema, columns);
         let found: Vec<_> =
-            self.files_within(partitions, window).into_iter().filter(|file| keys.can_be_in(file)).collect();
+            table.files_within(partitions, window).into_iter().filter(|file| keys.can_be_in(file)).collect();
         let files = found.len();
         let left = Arc::new(Mutex::new(found.into_iter()));
         let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
         let reader = |_| {
-            let (table, keys, columns) = (self.clone(), Arc::clone(&keys), Arc::clone(&columns));
+            let (table, keys, columns) = (table.clone(), Arc::clone(&keys), Arc::clone(&columns));
             let (left, sender) = (Arc::clone(&left), sender.clone());
             SpawnedTask::spawn(async move {
                 loop {
@@ -152,7 +154,8 @@ impl Table {
                 }
             })
         };
-        Ok(KeyedRows { files, rows, tasks: (0..CONCURRENT_FILES).map(reader).collect(), table: self.clone() })
+        let tasks = (0..CONCURRENT_FILES).map(reader).collect();
+        Ok(KeyedRows { files, rows, tasks, table })
     }
 
     async fn send_rows(

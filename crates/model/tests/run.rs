@@ -457,9 +457,12 @@ async fn rows_that_an_earlier_build_has_tested_are_not_looked_at_again() {
 
 #[tokio::test]
 async fn tests_of_several_models_are_given_the_dates_that_changed_in_any() {
-    let by_date = "select video_id from {{ ref('silver__views') }}\nwhere watch_time_s < 0\n\
-                   {%- if var('changed_dates', []) %} and cast(view_date as varchar) in ('{{ var('changed_dates') | join(\"', '\") }}'){% endif %}\n\
-                   union all\nselect video_id from {{ ref('gold__per_video') }} where watch_time_s < 0";
+    let by_date = "select video_id from {{ ref('silver__views') }} where watch_time_s < 0\n\
+                   {% if var('changed_dates', []) %}\n\
+                   and cast(view_date as varchar) in ('{{ var('changed_dates') | join(\"', '\") }}')\n\
+                   {% endif %}\n\
+                   union all\n\
+                   select video_id from {{ ref('gold__per_video') }} where watch_time_s < 0";
     let file = "tests/no_negative_time.sql";
     let strict = project(&[(file, "select * from {{ ref('gold__per_video') }} where watch_time_s < 0", by_date)]);
     let mut home = Home::new().await;

@@ -45,7 +45,7 @@ async fn rows_with(
     partitions: Option<&[String]>,
     window: Option<&(String, i64, i64)>,
 ) -> Vec<String> {
-    let mut rows = table.rows_with(keys, partitions, window, &["seconds".to_owned()]).unwrap();
+    let mut rows = table.rows_with(keys, partitions, window, &["seconds".to_owned()]).await.unwrap();
     let mut seconds = Vec::new();
     while let Some(batch) = rows.next().await.unwrap() {
         assert_eq!(batch.num_columns(), 1);
@@ -66,7 +66,7 @@ async fn rows_are_read_by_key_from_the_files_that_have_one() {
     for file in data_files(&views).await {
         remove(&views.place(), &file).await;
     }
-    let mut gone = views.rows_with(&some, None, None, &["seconds".to_owned()]).unwrap();
+    let mut gone = views.rows_with(&some, None, None, &["seconds".to_owned()]).await.unwrap();
     let error = gone.next().await.unwrap_err();
     assert!(matches!(error, Error::DataFile { .. }), "{error}");
 }

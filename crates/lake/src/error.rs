@@ -1,6 +1,6 @@
 //! What can go wrong in the lake, by operation, and what to do about it.
 
-use crate::{bucket, lease::Holder, place::Place, spec::TableId};
+use crate::{bucket, lease::Holder, place::Place, protocol::KNOWN, spec::TableId};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -51,7 +51,7 @@ pub enum Error {
     /// A table whose log asks readers or writers for more than this program knows.
     #[error(
         "{table} at {path} uses reader protocol {reader} and writer protocol {writer} of Delta{with}; this program works with {} and {}, without further features. Take a newer program that knows them, or move that folder away and land or build the table again",
-        known.0, known.1
+        KNOWN.0, KNOWN.1
     )]
     Protocol {
         /// The table.
@@ -63,9 +63,7 @@ pub enum Error {
         /// Protocol for writers.
         writer: i32,
         /// The features, if it names any: ` with a, b`.
-        with: String,
-        /// What this program knows.
-        known: (i32, i32),
+        with: Box<str>,
     },
     /// A table that the table library can't read.
     #[error(

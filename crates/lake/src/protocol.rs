@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What this program's own tables ask of readers and of writers: what all of them know.
-const KNOWN: (i32, i32) = (1, 2);
+pub(crate) const KNOWN: (i32, i32) = (1, 2);
 
 /// What a table asks for.
 #[derive(Deserialize, Default)]
@@ -52,7 +52,7 @@ impl Asked {
         let features: BTreeSet<String> = self.reader_features.into_iter().chain(self.writer_features).collect();
         let features = features.into_iter().collect::<Vec<_>>().join(", ");
         let with = if features.is_empty() { features } else { format!(" with {features}") };
-        Err(Error::Protocol { table: table.clone(), path: path.clone(), reader, writer, with, known: KNOWN })
+        Err(Error::Protocol { table: table.clone(), path: path.clone(), reader, writer, with: with.into() })
     }
 }
 

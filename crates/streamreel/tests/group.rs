@@ -173,13 +173,13 @@ fn processors_come_and_go_and_nothing_shows() {
     let lines = fs::read(&file).expect("the events");
     let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
     let (have_gone, is_over, audits) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
+    let ingest = |number: usize, lines: &[&[u8]]| {
+        let file = home.file(&format!("piece-{number}"));
+        fs::write(&file, lines.concat()).expect("written");
+        home.ok(&["--log", &log, "--set", &partitions, "ingest", &file.to_string_lossy()]);
+    };
     let said = std::thread::scope(|scope| {
         let over = (Over(&have_gone), Over(&is_over));
-        let ingest = |number: usize, lines: &[&[u8]]| {
-            let file = home.file(&format!("piece-{number}"));
-            fs::write(&file, lines.concat()).expect("written");
-            home.ok(&["--log", &log, "--set", &partitions, "ingest", &file.to_string_lossy()]);
-        };
         let feeding = scope.spawn(|| {
             let mut left = lines.as_slice();
             for number in 0..PIECES {

@@ -170,6 +170,7 @@ fn processors_come_and_go_and_nothing_shows() {
 
     let (broker, home) = (Broker::start(), Home::new());
     let log = broker.url();
+    #[expect(clippy::disallowed_methods, reason = "the test has made it, of a size that it knows")]
     let lines = fs::read(&file).expect("the events");
     let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
     let (have_gone, is_over, audits) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));

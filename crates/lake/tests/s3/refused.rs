@@ -12,11 +12,14 @@ fn with(pairs: &[(&str, &str)]) -> Settings {
     Settings { s3, store_timeout: Duration::from_secs(1), ..settings() }
 }
 
+/// A place, its settings, what is said of them and what is to be done.
+type Case = (Place, &'static [(&'static str, &'static str)], &'static str, &'static str);
+
 #[test]
 fn what_is_wrong_is_said_soon() {
     let place = |text: String| text.parse::<Place>().unwrap();
     let ours = place(format!("s3://{}/refused", bucket()));
-    let cases: [(Place, &[(&str, &str)], &str, &str); 7] = [
+    let cases: [Case; 7] = [
         (place("s3://no-such-bucket-here/lake".to_owned()), &[], "no bucket no-such-bucket-here", "--lake"),
         (ours.clone(), &[("secret_access_key", "wrong")], "refused the credentials", "AWS_SECRET_ACCESS_KEY"),
         (ours.clone(), &[("access_key_id", "nobody")], "refused the credentials", "AWS_ACCESS_KEY_ID"),

@@ -104,7 +104,8 @@ impl Platform {
         self.has_disk
     }
 
-    /// Starts `up`, and returns when it is ready.
+    /// Starts `up`, and returns when it is ready. It gives up where a Kafka is slow to answer; then it is started again, as
+    /// whoever looks after services would.
     pub fn start(&mut self) {
         let sets = [
             "process.commit_interval=100ms",
@@ -116,8 +117,13 @@ impl Platform {
         let mut args = self.servers.proxied_flags();
         args.extend(sets.iter().flat_map(|set| ["--set".to_owned(), (*set).to_owned()]));
         args.extend(["up".to_owned(), "--http".to_owned(), self.http.clone()]);
-        self.up = Some(self.spawn(&args, "up.log", self.clock.as_ref()));
-        self.wait_until_ready();
+        let began = Instant::now();
+        loop {
+            self.up = Some(self.spawn(&args, "up.log", self.clock.as_ref()));
+            if self.becomes_ready(began) {
+                return;
+            }
+        }
     }
 
     /// On a Kafka a second processor shares the work.
@@ -160,13 +166,22 @@ impl Platform {
     }
 
     pub fn wait_until_ready(&mut self) {
-        let began = Instant::now();
+        assert!(self.becomes_ready(Instant::now()), "it has ended\n{}", self.said());
+    }
+
+    /// False when it has ended because no broker answered.
+    fn becomes_ready(&mut self, began: Instant) -> bool {
         while !matches!(request(&self.http, "GET", "/readyz", b""), Ok(200)) {
-            let ended = self.up().try_wait().expect("waited");
-            assert!(ended.is_none(), "it has ended with {ended:?}\n{}", self.said());
             assert!(began.elapsed() < PATIENCE, "it is not ready\n{}", self.said());
+            if let Some(status) = self.up().try_wait().expect("waited") {
+                let said = self.said();
+                let got_no_answer = said.lines().last().is_some_and(|line| line.contains("cannot connect to Kafka"));
+                assert!(got_no_answer, "it has ended with {status}\n{said}");
+                return false;
+            }
             sleep(Duration::from_millis(50));
         }
+        true
     }
 
     fn said(&self) -> String {

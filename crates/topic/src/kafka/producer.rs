@@ -218,7 +218,8 @@ impl KafkaProducer {
     /// All of it to the brokers, and then the commit.
     fn try_commit(&mut self, until: Instant) -> std::result::Result<(), Setback> {
         self.produce()?;
-        // Records that do not linger any more are on their way meanwhile.
+        // Before the offsets: the client may wait for ever with those when records fail meanwhile.
+        self.deliver(until)?;
         for group in self.groups() {
             self.send_group_offsets(&group, until).map_err(|setback| match setback {
                 // Only a commit may be asked for again and again.
@@ -226,7 +227,6 @@ impl KafkaProducer {
                 other => other,
             })?;
         }
-        self.deliver(until)?;
         self.state = State::Committing;
         self.insist(until, |left| self.client().commit_transaction(left))
     }

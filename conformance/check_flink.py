@@ -62,21 +62,14 @@ class Flink:
         self.log = checkpoints.parent / "flink.log"
         run(self.python, ROOT / "flink/connector.py", stdout=subprocess.DEVNULL)
 
+    def command(self, *arguments: object, python: Path | None = None) -> list[str]:
+        where = ["--brokers", self.kafka.address, "--checkpoints", self.checkpoints]
+        return [str(part) for part in (python or self.python, JOB, *where, *arguments)]
+
     def start(self, *arguments: object, **surroundings: str) -> subprocess.Popen:
-        command = [
-            self.python,
-            JOB,
-            "--brokers",
-            self.kafka.address,
-            "--checkpoints",
-            self.checkpoints,
-            "--checkpoint-interval",
-            "2s",
-            *arguments,
-        ]
         with open(self.log, "a") as log:
             return subprocess.Popen(
-                [str(part) for part in command],
+                self.command("--checkpoint-interval", "2s", *arguments),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -90,17 +83,8 @@ class Flink:
 
     def refuse(self, says: str, *arguments: object, python: Path | None = None, **surroundings: str) -> None:
         """Runs the job, which must fail and say this."""
-        command = [
-            python or self.python,
-            JOB,
-            "--brokers",
-            self.kafka.address,
-            "--checkpoints",
-            self.checkpoints,
-            *arguments,
-        ]
         done = subprocess.run(
-            [str(part) for part in command],
+            self.command(*arguments, python=python),
             capture_output=True,
             text=True,
             check=False,

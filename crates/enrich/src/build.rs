@@ -162,9 +162,7 @@ impl Plan {
         plan.base = Some(last);
         Ok(Some(plan))
     }
-}
 
-impl Plan {
     fn has_other_metadata(&self) -> bool {
         !self.changed_videos.is_empty() || !self.changed_users.is_empty()
     }
@@ -228,9 +226,15 @@ impl Build<'_> {
             self.check_cancelled()?;
             let batch = sources::conform(&batch.map_err(query_failed("reading events"))?, &schema)?;
             note(&batch);
-            spool.push(&batch)?;
-            (self.progress)(Progress::Reading(spool.rows(), expected.max(spool.rows())));
+            self.keep(spool, &batch, expected)?;
         }
+        Ok(())
+    }
+
+    /// Puts events into the spool, and says how many there are.
+    fn keep(&self, spool: &mut Spool, events: &RecordBatch, expected: u64) -> Result<(), Error> {
+        spool.push(events)?;
+        (self.progress)(Progress::Reading(spool.rows(), expected.max(spool.rows())));
         Ok(())
     }
 
@@ -268,8 +272,7 @@ impl Build<'_> {
             if let Some(standing) = &mut standing {
                 standing.add(&batch)?;
             }
-            spool.push(&sources::conform(&batch, &schema)?)?;
-            (self.progress)(Progress::Reading(spool.rows(), expected.max(spool.rows())));
+            self.keep(spool, &sources::conform(&batch, &schema)?, expected)?;
         }
         Ok((earlier, standing))
     }

@@ -6,6 +6,9 @@ use anyhow::Result;
 
 use crate::tools::{command, step};
 
+/// The engines that `conformance/run.py` knows, the lighter ones first.
+pub const ENGINES: [&str; 7] = ["package", "dbt-duckdb", "spark", "dbt-spark", "kafka", "flink", "airflow"];
+
 /// Builds the program and compares (`conformance/run.py`, which installs the engines by their lock files).
 pub fn run(args: &[String]) -> Result<()> {
     step("build", &mut command("cargo", &["build", "--release", "--workspace"]))?;

@@ -70,7 +70,8 @@ const LARGE: &[Large] = &[
 /// Runs all of it, or one of its parts. With `--quick` sizes are small and nothing is written.
 pub fn run(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
-    let only = args.iter().find(|arg| !arg.starts_with("--"));
+    let is_part = |at: usize| !args[at].starts_with("--") && (at == 0 || args[at - 1] != "--engine");
+    let only = (0..args.len()).find(|at| is_part(*at)).map(|at| &args[at]);
     if let Some(only) = only.filter(|only| !PARTS.contains(&only.as_str())) {
         bail!("{only} is no part; there are {}", PARTS.join(", "));
     }
@@ -85,7 +86,7 @@ pub fn run(args: &[String]) -> Result<()> {
                 if quick { eprint!("{lost}") } else { loss::write(&lost)? }
             }
             "soak" => put(part, quick, &soak::soak(&scratch, if quick { 45 } else { 1_200 })?)?,
-            _ => engines::compare(quick)?,
+            _ => engines::compare(args, quick)?,
         }
     }
     Ok(())

@@ -1,22 +1,51 @@
-//! Every engine against the program, with all events and cases: what was said becomes `docs/conformance.md`.
+//! Every engine against the program, with all events and cases: what each said becomes its section of `docs/conformance.md`.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 
 use anyhow::{Context, Result, bail};
 
-use crate::conformance::comparison;
+use crate::conformance::{ENGINES, comparison};
 use crate::measure::machine;
-use crate::tools::root;
+use crate::report::Report;
 
-const OUTPUT: &str = "docs/conformance.md";
+const INTRO: &str = "# Conformance
 
-/// Compares; with `quick` few events, and nothing is written.
-pub fn compare(quick: bool) -> Result<()> {
-    let args: &[String] = if quick { &["--quick".to_owned()] } else { &[] };
+Seeded events with every kind of dirt, late ones among them, through the program and through each engine, compared row by row as \
+sets ([engines.md](engines.md) says what each is). Each section was written by `cargo xtask full conformance --engine NAME`, without \
+a name all are. Times are seconds since the engine's beginning, its installation included if it was the first. A difference would be \
+shown by its rows and end the run without the section.
+";
+
+/// Compares the engines that are named by `--engine`, else all; with `quick` few events, and nothing is written.
+pub fn compare(args: &[String], quick: bool) -> Result<()> {
+    let named =
+        |engine: &str| args.windows(2).any(|pair| pair[0] == "--engine" && [engine, "all"].contains(&&*pair[1]));
+    let all = !args.iter().any(|arg| arg == "--engine");
+    let engines: Vec<&str> = ENGINES.into_iter().filter(|engine| all || named(engine)).collect();
+    if engines.is_empty() {
+        bail!("no such engine; there are {}", ENGINES.join(", "));
+    }
+    let report = Report {
+        path: "docs/conformance.md",
+        intro: INTRO.to_owned(),
+        headings: ENGINES.iter().map(|engine| (*engine).to_owned()).collect(),
+    };
+    for engine in engines {
+        let said = one(engine, quick)?;
+        if !quick {
+            report.put(engine, &format!("Machine: {}.\n\n```text\n{said}```\n", machine()?))?;
+        }
+    }
+    Ok(())
+}
+
+/// Compares with one engine; the steps and tables that it named.
+fn one(engine: &str, quick: bool) -> Result<String> {
+    let mut args = vec!["--engine".to_owned(), engine.to_owned()];
+    args.extend(quick.then(|| "--quick".to_owned()));
     // Both outputs, in order. The command is dropped once started, with its end of the pipe.
     let (reader, writer) = std::io::pipe()?;
-    let started = comparison(args).stdout(writer.try_clone()?).stderr(writer).spawn();
+    let started = comparison(&args).stdout(writer.try_clone()?).stderr(writer).spawn();
     let mut child = started.context("can't start python3")?;
     let (mut said, mut agreed) = (String::new(), false);
     for line in BufReader::new(reader).lines() {
@@ -29,19 +58,7 @@ pub fn compare(quick: bool) -> Result<()> {
         agreed = line.ends_with("all agrees");
     }
     if !child.wait()?.success() || !agreed {
-        bail!("an engine does not agree");
+        bail!("{engine} does not agree");
     }
-    if quick {
-        return Ok(());
-    }
-    let path = root().join(OUTPUT);
-    let text = format!(
-        "# Conformance\n\nWritten by `cargo xtask full conformance`: seeded events with every kind of dirt, late ones among them, through the \
-         program and through each engine, compared row by row as sets ([engines.md](engines.md) says what each is). Times are seconds since the \
-         beginning. A difference would be shown by its rows and end the run without this page.\n\nMachine: {}.\n\n```text\n{said}```\n",
-        machine()?
-    );
-    fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
-    eprintln!("wrote {OUTPUT}");
-    Ok(())
+    Ok(said)
 }

@@ -13,6 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from check_dbt import python_with_duckdb
 from engines import ROOT, environment, run, say
 from lakes import Comparison, Home, portions, step, write_metadata
 from spark_job import Spark, expect
@@ -136,7 +137,7 @@ def check(program: Path, scratch: Path, is_quick: bool) -> None:
     if not is_quick:
         spark = Spark(scheduled)
         variables["streamreel_spark_submit"] = f"env PATH={spark.python.parent}:$PATH {shlex.join(spark.submit())}"
-        variables["streamreel_dbt"] = str(environment("dbt/requirements.txt").parent / "dbt")
+        variables["streamreel_dbt"] = str(python_with_duckdb().parent / "dbt")
 
     def land(lines: list[bytes]) -> None:
         scheduled.land(lines)

@@ -17,11 +17,8 @@ GOOD = ("success", "pass")
 
 def duckdb(program: Path, scratch: Path, is_quick: bool) -> None:
     home = built(program, scratch, 20_000 if is_quick else 400_000)
-    python = environment("dbt/requirements.txt")
-    extensions = "from duckdb_extensions import import_extension as i; i('delta'); i('icu')"
-    run(python, "-c", extensions)
     warehouse = scratch / "warehouse.duckdb"
-    dbt = Dbt(python, home, scratch, "duckdb", STREAMREEL_WAREHOUSE=str(warehouse))
+    dbt = Dbt(python_with_duckdb(), home, scratch, "duckdb", STREAMREEL_WAREHOUSE=str(warehouse))
     dbt.refuse_newer(is_quick)
     dbt.build()
     dbt.document()
@@ -45,6 +42,13 @@ def spark(program: Path, scratch: Path, is_quick: bool) -> None:
     comparison = Comparison()
     comparison.gold(home.lake, lambda table: f"delta_scan('{warehouse}/gold.db/{table}')")
     comparison.finish()
+
+
+def python_with_duckdb() -> Path:
+    """The Python of dbt-duckdb's environment; the extensions that the project needs are where DuckDB looks for them."""
+    python = environment("dbt/requirements.txt")
+    run(python, "-c", "from duckdb_extensions import import_extension as i; i('delta'); i('icu')")
+    return python
 
 
 def built(program: Path, scratch: Path, events: int) -> Home:

@@ -70,8 +70,8 @@ const LARGE: &[Large] = &[
 /// Runs all of it, or one of its parts. With `--quick` sizes are small and nothing is written.
 pub fn run(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
-    let is_part = |at: usize| !args[at].starts_with("--") && (at == 0 || args[at - 1] != "--engine");
-    let only = (0..args.len()).find(|at| is_part(*at)).map(|at| &args[at]);
+    let is_value = |at: usize| at > 0 && ["--log", "--engine"].contains(&&*args[at - 1]);
+    let only = (0..args.len()).find(|at| !args[*at].starts_with("--") && !is_value(*at)).map(|at| &args[at]);
     if let Some(only) = only.filter(|only| !PARTS.contains(&only.as_str())) {
         bail!("{only} is no part; there are {}", PARTS.join(", "));
     }
@@ -85,11 +85,21 @@ pub fn run(args: &[String]) -> Result<()> {
                 let lost = loss::measure(&scratch, if quick { "100000" } else { "1000000" })?;
                 if quick { eprint!("{lost}") } else { loss::write(&lost)? }
             }
-            "soak" => put(part, quick, &soak::soak(&scratch, if quick { 45 } else { 1_200 })?)?,
+            "soak" => {
+                let log = args.windows(2).find(|pair| pair[0] == "--log").map(|pair| &*pair[1]);
+                for log in soak::logs(log)? {
+                    put(&soak_on(log), quick, &soak::soak(&scratch, log, if quick { 45 } else { 1_200 })?)?;
+                }
+            }
             _ => engines::compare(args, quick)?,
         }
     }
     Ok(())
+}
+
+/// The part of one log.
+fn soak_on(log: &str) -> String {
+    format!("soak --log {log}")
 }
 
 fn put(part: &str, quick: bool, text: &str) -> Result<()> {
@@ -99,7 +109,7 @@ fn put(part: &str, quick: bool, text: &str) -> Result<()> {
         eprint!("{text}");
         return Ok(());
     }
-    let headings = ["exact", "soak"].map(heading).to_vec();
+    let headings = ["exact".to_owned()].into_iter().chain(soak::LOGS.map(soak_on)).map(|part| heading(&part)).collect();
     Report { path: "docs/full.md", intro: INTRO.to_owned(), headings }.put(&heading(part), &text)
 }
 

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::kafka::Broker;
@@ -18,16 +18,21 @@ const LOOK: Duration = Duration::from_millis(200);
 const FLAT_MIB_PER_MIN: f64 = 5.0;
 const MIB_PER_GB: f64 = 1e9 / (1024.0 * 1024.0);
 
-/// Runs it for so many seconds on either log; below its heading on the page.
-pub fn soak(scratch: &Scratch, for_s: u64) -> Result<String> {
-    let embedded = run_up(scratch, for_s, None)?;
-    let broker = Broker::start()?;
-    Ok(embedded + "\n" + &run_up(scratch, for_s, Some(&broker))?)
+/// Where the topics are: in the home, or on a broker on the same cores.
+pub const LOGS: [&str; 2] = ["embedded", "kafka"];
+
+/// The log of this name, or without a name all.
+pub fn logs(name: Option<&str>) -> Result<Vec<&'static str>> {
+    let logs: Vec<_> = LOGS.into_iter().filter(|log| name.is_none_or(|name| name == *log)).collect();
+    ensure!(!logs.is_empty(), "no such log; there are {}", LOGS.join(", "));
+    Ok(logs)
 }
 
-fn run_up(scratch: &Scratch, for_s: u64, broker: Option<&Broker>) -> Result<String> {
+/// Runs it on a log for so many seconds; below its heading on the page.
+pub fn soak(scratch: &Scratch, log: &str, for_s: u64) -> Result<String> {
+    let broker = (log == "kafka").then(Broker::start).transpose()?;
     let home = scratch.home("soak");
-    let log = broker.map_or_else(Vec::new, |broker| vec!["--log".to_owned(), broker.url()]);
+    let log = broker.as_ref().map_or_else(Vec::new, |broker| vec!["--log".to_owned(), broker.url()]);
     let program = |args: &[&str]| {
         let mut program = home.command(&[]);
         program.args(&log).args(args);
@@ -62,9 +67,9 @@ fn run_up(scratch: &Scratch, for_s: u64, broker: Option<&Broker>) -> Result<Stri
     }
     let (equations, builds) = audit(&home, &program)?;
     home.remove("")?;
-    let place = if broker.is_some() { "On a Kafka on the same cores" } else { "With the topics in the home" };
+    let place = if broker.is_some() { "on a Kafka on the same cores" } else { "in the home" };
     Ok(format!(
-        "### {place}\n\n`streamreel up` with a build and upkeep every 60 s, and `simulate --rate {RATE}` beside it for \
+        "The topics are {place}. `streamreel up` with a build and upkeep every 60 s, and `simulate --rate {RATE}` beside it for \
          {for_s} s as a process of its own, then Ctrl-C:\n\n\
          * {sent} records simulated and processed, {:.0} a second; {builds} builds published; it stopped in {stopped_s:.1} s\n\
          * the audit holds, all {equations} equations of it\n\

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::conformance::{ENGINES, comparison};
 use crate::fetch::Fetching;
 use crate::tidy;
 use crate::tools::{command, print_times, program, side_by_side, step, target};
@@ -31,9 +32,6 @@ const SURFACES: [(&str, &str); 5] = [
     ("exports", "tests/exports/run.py"),
     ("deployment", "tests/deploy/run.py"),
 ];
-
-/// Few events through each; `cargo xtask conformance` takes many.
-const ENGINES: [&str; 7] = ["spark", "flink", "airflow", "dbt-spark", "dbt-duckdb", "kafka", "package"];
 
 /// The Python package is a workspace of its own.
 const PYTHON: &str = "python/Cargo.toml";
@@ -74,7 +72,9 @@ fn steps() -> Result<()> {
 fn independent() -> Vec<(&'static str, Command)> {
     let verbs = VERBS.map(|(name, args)| (name, command("cargo", &[&["xtask"], args].concat())));
     let surfaces = SURFACES.map(|(name, script)| (name, command("python3", &[script])));
-    let engines = ENGINES.map(|name| (name, command("python3", &["conformance/run.py", "--quick", "--engine", name])));
+    // Few events through each; `cargo xtask full conformance` takes many.
+    let quick = |name: &'static str| (name, comparison(&["--quick", "--engine", name].map(str::to_owned)));
+    let engines = ENGINES.into_iter().rev().map(quick);
     verbs.into_iter().chain(surfaces).chain(engines).collect()
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::tools::{command, step};
 
 /// The engines that `conformance/run.py` knows, the lighter ones first.
-pub const ENGINES: [&str; 7] = ["package", "dbt-duckdb", "spark", "dbt-spark", "kafka", "flink", "airflow"];
+pub const ENGINES: [&str; 7] = ["package", "kafka", "dbt-duckdb", "dbt-spark", "airflow", "flink", "spark"];
 
 /// Builds the program and compares (`conformance/run.py`, which installs the engines by their lock files).
 pub fn run(args: &[String]) -> Result<()> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::measure::machine;
 use crate::report::Report;
-use crate::tools::{cargo, command, step};
+use crate::tools::{cargo, command, step, values};
 
 /// Each is a test of this name, and what it is.
 const GEARS: [(&str, &str); 3] = [
@@ -28,8 +28,7 @@ type Rounds = BTreeMap<u64, String>;
 
 /// Runs rounds in the gears that are named, else in all.
 pub fn run(args: &[String]) -> Result<()> {
-    let value =
-        |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).map(String::as_str);
+    let value = |flag: &str| values(args, flag).first().copied();
     let (rounds, seed) = (value("--rounds").unwrap_or(ROUNDS), value("--seed").unwrap_or("1"));
     let is_named = |gear: &str| args.iter().any(|arg| arg == gear);
     let none_named = !GEARS.iter().any(|(gear, _)| is_named(gear));

@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::conformance::ENGINES;
 use crate::measure::{Scratch, machine};
 use crate::report::Report;
-use crate::tools::{cargo, step};
+use crate::tools::{cargo, step, values};
 
 const INTRO: &str = "# What takes longer
 
@@ -86,15 +87,27 @@ pub fn run(args: &[String]) -> Result<()> {
                 if quick { eprint!("{lost}") } else { loss::write(&lost)? }
             }
             "soak" => {
-                let log = args.windows(2).find(|pair| pair[0] == "--log").map(|pair| &*pair[1]);
-                for log in soak::logs(log)? {
+                for log in chosen(args, "--log", &soak::LOGS)? {
                     put(&soak_on(log), quick, &soak::soak(&scratch, log, if quick { 45 } else { 1_200 })?)?;
                 }
             }
-            _ => engines::compare(args, quick)?,
+            _ => engines::compare(&chosen(args, "--engine", &ENGINES)?, quick)?,
         }
     }
     Ok(())
+}
+
+/// What `flag` names, each of which must be known; all where it names none, or `all`.
+fn chosen(args: &[String], flag: &str, known: &[&'static str]) -> Result<Vec<&'static str>> {
+    if args.last().is_some_and(|last| last == flag) {
+        bail!("{flag} wants a name; there are {}", known.join(", "));
+    }
+    let wanted = values(args, flag);
+    if let Some(other) = wanted.iter().find(|wanted| !known.contains(wanted) && **wanted != "all") {
+        bail!("there is no {other} for {flag}; there are {}", known.join(", "));
+    }
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.contains(&name) || wanted.contains(&"all");
+    Ok(known.iter().copied().filter(|name| is_wanted(name)).collect())
 }
 
 /// The part of one log.
@@ -156,4 +169,23 @@ fn exact(quick: bool) -> Result<String> {
         let _ = writeln!(text, "| {what} | {records} | {seed} | {dirt} | {kills} | passed in {passed_s:.0} s |");
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_chosen_or_those_that_are_named() {
+        let chosen = |args: &str| {
+            let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
+            chosen(&args, "--log", &soak::LOGS).map_err(|error| error.to_string())
+        };
+        assert_eq!(chosen("soak"), Ok(vec!["embedded", "kafka"]));
+        assert_eq!(chosen("soak --log all"), Ok(vec!["embedded", "kafka"]));
+        assert_eq!(chosen("soak --log kafka"), Ok(vec!["kafka"]));
+        let unknown = chosen("soak --log kafka --log pulsar").unwrap_err();
+        assert_eq!(chosen("soak --log").unwrap_err(), "--log wants a name; there are embedded, kafka");
+        assert_eq!(unknown, "there is no pulsar for --log; there are embedded, kafka");
+    }
 }

@@ -31,8 +31,8 @@ const HELP: &str = "cargo xtask VERB
   kafka   what needs a real Kafka; starts one (the first time it is fetched: Java 17 and Maven are needed)
   s3      what needs an S3-compatible server; starts one, and a Kafka (the first time it is built: Go or pip is needed)
   full    what takes too long for ci: larger sizes, kills, lost events, soak, every engine; writes docs/full.md, docs/conformance.md
-          and a part of docs/metrics.md (exact|loss|soak|conformance: only that, soak --log embedded|kafka and conformance --engine NAME: only with that,
-          --quick: small sizes, writes nothing)
+          and a part of docs/metrics.md (exact|loss|soak|conformance: only that, soak --log NAME,
+          conformance --engine NAME: only with that, --quick: small sizes, writes nothing)
 ";
 
 fn main() -> ExitCode {

@@ -10,6 +10,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+/// What follows a flag, each time that it is there.
+pub fn values<'a>(args: &'a [String], flag: &str) -> Vec<&'a str> {
+    args.windows(2).filter(|pair| pair[0] == flag).map(|pair| &*pair[1]).collect()
+}
+
 /// The repository's root. Asked of cargo each time, not when this was compiled: clones may share a target directory.
 pub fn root() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::kafka::Broker;
@@ -20,13 +20,6 @@ const MIB_PER_GB: f64 = 1e9 / (1024.0 * 1024.0);
 
 /// Where the topics are: in the home, or on a broker on the same cores.
 pub const LOGS: [&str; 2] = ["embedded", "kafka"];
-
-/// The log of this name, or without a name all.
-pub fn logs(name: Option<&str>) -> Result<Vec<&'static str>> {
-    let logs: Vec<_> = LOGS.into_iter().filter(|log| name.is_none_or(|name| name == *log)).collect();
-    ensure!(!logs.is_empty(), "no such log; there are {}", LOGS.join(", "));
-    Ok(logs)
-}
 
 /// Runs it on a log for so many seconds; below its heading on the page.
 pub fn soak(scratch: &Scratch, log: &str, for_s: u64) -> Result<String> {

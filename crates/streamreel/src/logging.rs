@@ -1,4 +1,4 @@
-//! The log of what runs on and on: lines on stderr, for people or, as JSON, for programs.
+//! The program's log: lines on stderr, for people or, as JSON, for programs.
 
 use std::io::IsTerminal;
 

@@ -19,7 +19,7 @@ use crate::feed::Feed;
 use crate::home::{Home, make_folder, runtime};
 use crate::stop::Stop;
 use crate::surfaces::Surfaces;
-use crate::{logging, titles};
+use crate::titles;
 
 const DAYS: u32 = 7;
 /// What a demo makes in a home, and so may remove.
@@ -77,7 +77,6 @@ pub fn run(home: &Home, args: &Demo) -> Outcome {
 
 /// Shows it until Ctrl-C.
 fn serve(home: &Home, stop: &Stop) -> Outcome {
-    logging::start(home);
     let surfaces = Surfaces::open(home, Some(home.log_to_read()?), false)?;
     home.printer.remark(format!("\nlook at it; Ctrl-C stops\n{}", surfaces.urls().text().trim_end()));
     surfaces.run(stop);

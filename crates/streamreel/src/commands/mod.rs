@@ -18,6 +18,7 @@ mod up;
 use crate::cli::{Cli, Command};
 use crate::failure::Outcome;
 use crate::home::Home;
+use crate::logging;
 
 /// Runs the verb.
 pub fn run(cli: Cli) -> Outcome {
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> Outcome {
         return completions::run(shell);
     }
     let home = Home::new(&cli.global, flags)?;
+    logging::start(&home);
     match cli.command {
         Command::Demo(args) => demo::run(&home, &args),
         Command::Up(args) => up::run(&home, &args),

@@ -3,7 +3,6 @@
 use crate::cli::{self, Serve};
 use crate::failure::Outcome;
 use crate::home::Home;
-use crate::logging;
 use crate::stop::Stop;
 use crate::surfaces::Surfaces;
 
@@ -21,7 +20,6 @@ pub fn flags(args: &cli::Surfaces) -> Vec<(String, String, String)> {
 /// Serves until Ctrl-C.
 pub fn run(home: &Home, args: &Serve) -> Outcome {
     let stop = Stop::listen()?;
-    logging::start(home);
     let log = if args.collect {
         home.keep();
         Some(home.log()?)

@@ -21,7 +21,7 @@ use crate::feed::Feed;
 use crate::home::{Home, runtime};
 use crate::stop::Stop;
 use crate::surfaces::Surfaces;
-use crate::{logging, titles, upkeep};
+use crate::{titles, upkeep};
 
 /// Share of the simulated records that is dirt.
 const DIRT: f64 = 0.05;
@@ -33,7 +33,6 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Runs the platform. What fails for good ends all of it; a failed build is said, and tried again at its next time.
 pub fn run(home: &Home, args: &Up) -> Outcome {
     let stop = Stop::listen()?;
-    logging::start(home);
     home.keep();
     // Opened here, so that a home in use or damaged is said before anything runs.
     let log = home.log()?;

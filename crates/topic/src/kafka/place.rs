@@ -41,6 +41,9 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 /// The first attempt to connect; each takes twice as long as the one before.
 const FIRST_ATTEMPT: Duration = Duration::from_millis(250);
 
+/// A wait of this length is told of.
+const TOLD_AFTER: Duration = Duration::from_secs(5);
+
 /// How to reach a Kafka, and how long to wait for it.
 #[derive(Debug, Clone)]
 pub struct KafkaSettings {
@@ -188,18 +191,23 @@ impl Place {
         operation: &'static str,
         mut ask: impl FnMut(Duration) -> KafkaResult<T>,
     ) -> Result<T> {
-        let begun = Instant::now();
+        let mut wait = self.wait(operation, limit);
         loop {
-            let left = limit.saturating_sub(begun.elapsed());
-            match ask(left.clamp(PAUSE, ATTEMPT)) {
+            match ask(wait.left().clamp(PAUSE, ATTEMPT)) {
                 Ok(answer) => return Ok(answer),
                 Err(error) if !code(&error).is_some_and(passes) => return Err(self.error(operation, &error)),
-                Err(error) if begun.elapsed() + PAUSE >= limit => {
-                    return Err(self.unreachable(operation, begun.elapsed(), &error.to_string()));
+                Err(error) if wait.left() <= PAUSE => return Err(wait.unreachable(&error.to_string())),
+                Err(_) => {
+                    wait.tell();
+                    std::thread::sleep(PAUSE);
                 }
-                Err(_) => std::thread::sleep(PAUSE),
             }
         }
+    }
+
+    /// Begins to wait for brokers.
+    pub(super) fn wait(&self, operation: &'static str, limit: Duration) -> Wait<'_> {
+        Wait { place: self, operation, limit, begun: Instant::now(), is_told: false }
     }
 
     /// Nobody answered.
@@ -223,6 +231,44 @@ impl Place {
             Some(code) if passes(code) => self.unreachable(operation, Duration::ZERO, &source.to_string()),
             _ => Error::Kafka { operation, servers: self.servers.clone(), detail: source.to_string() },
         }
+    }
+}
+
+/// A wait for brokers that do not answer.
+pub(super) struct Wait<'a> {
+    place: &'a Place,
+    operation: &'static str,
+    limit: Duration,
+    begun: Instant,
+    is_told: bool,
+}
+
+impl Wait<'_> {
+    /// How much of the limit is left.
+    pub(super) fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.begun.elapsed())
+    }
+
+    /// Tells in the log, once, of a wait that has become long.
+    pub(super) fn tell(&mut self) {
+        let waited = self.begun.elapsed();
+        if self.is_told || waited < TOLD_AFTER {
+            return;
+        }
+        self.is_told = true;
+        tracing::warn!(
+            "cannot {} Kafka at {}: no answer for {} s; it is waited for up to {} s ({})",
+            self.operation,
+            self.place.servers,
+            waited.as_secs(),
+            self.limit.as_secs(),
+            self.place.trouble().last.as_deref().unwrap_or("no complaint"),
+        );
+    }
+
+    /// Nobody answered.
+    pub(super) fn unreachable(&self, detail: &str) -> Error {
+        self.place.unreachable(self.operation, self.begun.elapsed(), detail)
     }
 }
 

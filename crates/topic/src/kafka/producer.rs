@@ -158,6 +158,7 @@ impl KafkaProducer {
 
     /// Waits until everything is with the brokers.
     fn deliver(&self, until: Instant) -> std::result::Result<(), Setback> {
+        let mut wait = self.shared.place.wait("commit to", until.saturating_duration_since(Instant::now()));
         loop {
             let is_done = self.sender.flush(LOOK_UP);
             self.client().poll(Duration::ZERO);
@@ -171,9 +172,10 @@ impl KafkaProducer {
             if is_done {
                 return Ok(());
             }
-            if Instant::now() >= until {
+            if wait.left().is_zero() {
                 return Err(Setback::Abort(KafkaError::Flush(Code::OperationTimedOut)));
             }
+            wait.tell();
         }
     }
 

@@ -17,7 +17,7 @@ use crate::config::{self, KeepPayload, OpenPlay, Resolved, Settings, Sources};
 use crate::failure::{Failure, Outcome};
 use crate::output::Printer;
 use crate::progress::Display;
-use crate::stop::Stop;
+use crate::stop::{self, Stop};
 
 const CONFIG_FILE: &str = "streamreel.toml";
 /// Says that a demo made the home, so that the next one may begin anew in it.
@@ -130,8 +130,12 @@ impl Home {
                 own.url
             )));
         }
-        let settings =
-            KafkaSettings { url: own.url.clone(), properties: self.settings.kafka.clone(), timeout: own.timeout };
+        let settings = KafkaSettings {
+            url: own.url.clone(),
+            properties: self.settings.kafka.clone(),
+            timeout: own.timeout,
+            stop: stop::flag(),
+        };
         let kafka = KafkaLog::open(&settings).map_err(|error| match error {
             LogError::BadPlace { .. } => Failure::usage(error),
             other => other.into(),

@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks to stop cleanly, the second ends the program at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use crate::failure::Outcome;
@@ -9,6 +9,14 @@ use crate::failure::Outcome;
 const POLL: Duration = Duration::from_millis(50);
 /// What a shell reports of a program that Ctrl-C ended.
 const INTERRUPTED_STATUS: i32 = 130;
+
+/// Signals are the whole program's.
+static WANTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// The flag that every [`Stop`] looks at, for what is made before one is or without.
+pub fn flag() -> Arc<AtomicBool> {
+    Arc::clone(&WANTED)
+}
 
 /// Whether the user wants the program to stop.
 #[derive(Debug, Clone)]
@@ -20,15 +28,14 @@ impl Stop {
     /// # Errors
     /// If the system does not let us listen.
     pub fn listen() -> Outcome<Self> {
-        let wanted = Arc::new(AtomicBool::new(false));
-        let seen = wanted.clone();
+        let seen = flag();
         ctrlc::set_handler(move || {
             if seen.swap(true, Ordering::SeqCst) {
                 std::process::exit(INTERRUPTED_STATUS);
             }
             eprintln!("\nstopping: finishing what is open (again to stop at once)");
         })?;
-        Ok(Self(wanted))
+        Ok(Self(flag()))
     }
 
     /// Whether it was asked for.

@@ -10,6 +10,7 @@
 mod sender;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -42,6 +43,7 @@ fn main() -> Result<(), Failure> {
         url: format!("kafka://{servers}"),
         properties: BTreeMap::new(),
         timeout: Duration::from_secs(30),
+        stop: Arc::default(),
     };
     let log = KafkaLog::open(&settings)?;
     log.ensure_topic(TOPIC, PARTITIONS)?;

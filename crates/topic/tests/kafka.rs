@@ -7,6 +7,7 @@
 mod suite;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -32,7 +33,8 @@ fn broker() -> String {
 }
 
 fn settings(servers: &str) -> KafkaSettings {
-    KafkaSettings { url: format!("kafka://{servers}"), properties: BTreeMap::new(), timeout: Duration::from_secs(30) }
+    let url = format!("kafka://{servers}");
+    KafkaSettings { url, properties: BTreeMap::new(), timeout: Duration::from_secs(30), stop: Arc::default() }
 }
 
 impl Gear for Kafka {

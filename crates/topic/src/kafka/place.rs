@@ -1,6 +1,8 @@
 //! Where a Kafka is, how its clients are set up, and what its errors mean.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,8 @@ const FIRST_ATTEMPT: Duration = Duration::from_millis(250);
 
 /// A wait of this length is told of.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
+/// Once the program is to end, brokers that do not answer are waited for no longer.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// How to reach a Kafka, and how long to wait for it.
 #[derive(Debug, Clone)]
@@ -53,6 +57,8 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, String>,
     /// How long brokers that do not answer are waited for.
     pub timeout: Duration,
+    /// Set when the program is to end: what has to wait for brokers then gives up after ten seconds.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl KafkaSettings {
@@ -66,6 +72,7 @@ impl KafkaSettings {
 pub(super) struct Place {
     pub(super) servers: String,
     pub(super) limit: Duration,
+    stop: Arc<AtomicBool>,
     properties: BTreeMap<String, String>,
     /// The last error that a client has logged: what a time-out alone does not tell.
     trouble: Arc<Mutex<Trouble>>,
@@ -95,6 +102,7 @@ impl Place {
         Ok(Self {
             servers: servers.to_owned(),
             limit: settings.timeout,
+            stop: Arc::clone(&settings.stop),
             properties: settings.properties.clone(),
             trouble: Arc::default(),
         })
@@ -191,7 +199,7 @@ impl Place {
         operation: &'static str,
         mut ask: impl FnMut(Duration) -> KafkaResult<T>,
     ) -> Result<T> {
-        let mut wait = self.wait(operation, limit);
+        let wait = self.wait(operation, limit);
         loop {
             match ask(wait.left().clamp(PAUSE, ATTEMPT)) {
                 Ok(answer) => return Ok(answer),
@@ -207,7 +215,14 @@ impl Place {
 
     /// Begins to wait for brokers.
     pub(super) fn wait(&self, operation: &'static str, limit: Duration) -> Wait<'_> {
-        Wait { place: self, operation, limit, begun: Instant::now(), is_told: false }
+        Wait {
+            place: self,
+            operation,
+            limit,
+            begun: Instant::now(),
+            stopping_since: Cell::default(),
+            is_told: Cell::default(),
+        }
     }
 
     /// Nobody answered.
@@ -240,22 +255,27 @@ pub(super) struct Wait<'a> {
     operation: &'static str,
     limit: Duration,
     begun: Instant,
-    is_told: bool,
+    /// When it was first seen that the program is to end.
+    stopping_since: Cell<Option<Instant>>,
+    is_told: Cell<bool>,
 }
 
 impl Wait<'_> {
     /// How much of the limit is left.
     pub(super) fn left(&self) -> Duration {
-        self.limit.saturating_sub(self.begun.elapsed())
+        if self.stopping_since.get().is_none() && self.place.stop.load(Ordering::Relaxed) {
+            self.stopping_since.set(Some(Instant::now()));
+        }
+        let left = self.limit.saturating_sub(self.begun.elapsed());
+        self.stopping_since.get().map_or(left, |since| left.min(STOP_LIMIT.saturating_sub(since.elapsed())))
     }
 
     /// Tells in the log, once, of a wait that has become long.
-    pub(super) fn tell(&mut self) {
+    pub(super) fn tell(&self) {
         let waited = self.begun.elapsed();
-        if self.is_told || waited < TOLD_AFTER {
+        if waited < TOLD_AFTER || self.is_told.replace(true) {
             return;
         }
-        self.is_told = true;
         tracing::warn!(
             "cannot {} Kafka at {}: no answer for {} s; it is waited for up to {} s ({})",
             self.operation,
@@ -333,7 +353,8 @@ mod tests {
 
     fn settings(url: &str, properties: &[(&str, &str)]) -> KafkaSettings {
         let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        KafkaSettings { url: url.to_owned(), properties, timeout: Duration::from_millis(300) }
+        let timeout = Duration::from_millis(300);
+        KafkaSettings { url: url.to_owned(), properties, timeout, stop: Arc::default() }
     }
 
     #[test]
@@ -361,5 +382,18 @@ mod tests {
         assert!(error.to_string().contains("enable.idempotence"), "{error}");
         let place = Place::new(&settings("kafka://a:1", &[("message.max.bytes", "5000000")])).unwrap();
         assert_eq!(place.max_record_bytes(), 5_000_000);
+    }
+
+    #[test]
+    fn a_stop_shortens_a_wait() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let settings = KafkaSettings { stop: Arc::clone(&stop), ..settings("kafka://a:1", &[]) };
+        let place = Place::new(&settings).unwrap();
+        let (short, long) = (place.wait("try", STOP_LIMIT / 10), place.wait("try", STOP_LIMIT * 10));
+        assert!(short.left() <= STOP_LIMIT / 10 && long.left() > STOP_LIMIT * 9);
+        stop.store(true, Ordering::Relaxed);
+        assert!(short.left() <= STOP_LIMIT / 10);
+        let left = long.left();
+        assert!(left <= STOP_LIMIT && left > STOP_LIMIT / 2, "{left:?}");
     }
 }

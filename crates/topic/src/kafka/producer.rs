@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::ask::{Isolation, Partition};
 use super::context::Context;
-use super::place::{code, passes};
+use super::place::{Wait, code, passes};
 use super::sender::Sender;
 use super::{Shared, Topic};
 use crate::{Error, Producer, Records, Result};
@@ -157,8 +157,7 @@ impl KafkaProducer {
     }
 
     /// Waits until everything is with the brokers.
-    fn deliver(&self, until: Instant) -> std::result::Result<(), Setback> {
-        let mut wait = self.shared.place.wait("commit to", until.saturating_duration_since(Instant::now()));
+    fn deliver(&self, wait: &Wait<'_>) -> std::result::Result<(), Setback> {
         loop {
             let is_done = self.sender.flush(LOOK_UP);
             self.client().poll(Duration::ZERO);
@@ -207,43 +206,45 @@ impl KafkaProducer {
         groups
     }
 
-    fn send_group_offsets(&self, group: &str, until: Instant) -> std::result::Result<(), Setback> {
+    fn send_group_offsets(&self, group: &str, wait: &Wait<'_>) -> std::result::Result<(), Setback> {
         let mut list = TopicPartitionList::new();
         for step in self.offsets.iter().filter(|step| step.group == group) {
             list.add_partition_offset(&step.topic.name, step.partition as i32, Offset::Offset(step.next))
                 .map_err(Setback::Refused)?;
         }
         let metadata = self.shared.group_metadata(group).map_err(Setback::Refused)?;
-        self.insist(until, |left| self.client().send_offsets_to_transaction(&list, &metadata, left))
+        self.insist(wait, |left| self.client().send_offsets_to_transaction(&list, &metadata, left))
     }
 
     /// All of it to the brokers, and then the commit.
-    fn try_commit(&mut self, until: Instant) -> std::result::Result<(), Setback> {
+    fn try_commit(&mut self, wait: &Wait<'_>) -> std::result::Result<(), Setback> {
         self.produce()?;
         // Before the offsets: the client may wait for ever with those when records fail meanwhile.
-        self.deliver(until)?;
+        self.deliver(wait)?;
         for group in self.groups() {
-            self.send_group_offsets(&group, until).map_err(|setback| match setback {
+            self.send_group_offsets(&group, wait).map_err(|setback| match setback {
                 // Only a commit may be asked for again and again.
                 Setback::Unknown(error) => Setback::Abort(error),
                 other => other,
             })?;
         }
         self.state = State::Committing;
-        self.insist(until, |left| self.client().commit_transaction(left))
+        self.insist(wait, |left| self.client().commit_transaction(left))
     }
 
     /// Repeats a call whose outcome is unknown until it is known, or the time is over.
     fn insist(
         &self,
-        until: Instant,
+        wait: &Wait<'_>,
         mut call: impl FnMut(Duration) -> KafkaResult<()>,
     ) -> std::result::Result<(), Setback> {
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match call(left.max(PAUSE)).map_err(|error| self.setback(error)) {
-                Err(Setback::Unknown(error)) if Instant::now() + PAUSE >= until => return Err(Setback::Unknown(error)),
-                Err(Setback::Unknown(_)) => std::thread::sleep(PAUSE),
+            match call(wait.left().max(PAUSE)).map_err(|error| self.setback(error)) {
+                Err(Setback::Unknown(error)) if wait.left() <= PAUSE => return Err(Setback::Unknown(error)),
+                Err(Setback::Unknown(_)) => {
+                    wait.tell();
+                    std::thread::sleep(PAUSE);
+                }
                 done => return done,
             }
         }
@@ -272,12 +273,12 @@ impl KafkaProducer {
     }
 
     /// Gives the open transaction up; the client is ready for the next then.
-    fn abort_open(&mut self, until: Instant) -> std::result::Result<(), Setback> {
+    fn abort_open(&mut self, wait: &Wait<'_>) -> std::result::Result<(), Setback> {
         self.client().purge(PurgeConfig::default().queue().inflight());
-        while !self.sender.flush(TICK) && Instant::now() < until {
+        while !self.sender.flush(TICK) && !wait.left().is_zero() {
             self.client().poll(Duration::ZERO);
         }
-        let aborted = self.insist(until, |left| self.client().abort_transaction(left));
+        let aborted = self.insist(wait, |left| self.client().abort_transaction(left));
         self.client().context().take_undelivered();
         if aborted.is_ok() {
             self.state = State::Closed;
@@ -288,7 +289,7 @@ impl KafkaProducer {
     }
 
     /// The error for the caller, and what is left of the client.
-    fn fail(&mut self, setback: Setback, begun: Instant) -> Error {
+    fn fail(&mut self, setback: Setback, wait: &Wait<'_>) -> Error {
         match setback {
             Setback::Fatal(error) => {
                 let fatal = self.client().client().fatal_error();
@@ -301,19 +302,13 @@ impl KafkaProducer {
                 let detail = fatal.map_or_else(|| error.to_string(), |(_, text)| text);
                 Error::Kafka { operation: "commit to", servers: self.shared.place.servers.clone(), detail }
             }
-            Setback::Abort(error) | Setback::Unknown(error) => {
-                self.shared.place.unreachable("commit to", begun.elapsed(), &error.to_string())
-            }
+            Setback::Abort(error) | Setback::Unknown(error) => wait.unreachable(&error.to_string()),
             Setback::Refused(error) => self.shared.place.error("commit to", &error),
         }
     }
 
     fn fenced(&self) -> Error {
         Error::Fenced { transactional_id: self.transactional_id.clone(), epochs: None }
-    }
-
-    fn limit(&self) -> Duration {
-        self.shared.place.limit
     }
 
     /// The transaction is stored.
@@ -418,14 +413,14 @@ impl Producer for KafkaProducer {
     }
 
     fn commit(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        let until = begun + self.limit();
+        let shared = Arc::clone(&self.shared);
+        let wait = shared.place.wait("commit to", shared.place.limit);
         match self.state {
             State::Fenced => return Err(self.fenced()),
             State::Broken => return Err(Error::Unsettled { transactional_id: self.transactional_id.clone() }),
             State::Closed if self.parts.is_empty() && self.offsets.is_empty() => return Ok(()),
             State::Open { since } if since.elapsed() > OPEN_LIMIT => {
-                self.abort_open(until).map_err(|setback| self.fail(setback, begun))?;
+                self.abort_open(&wait).map_err(|setback| self.fail(setback, &wait))?;
             }
             _ => {}
         }
@@ -434,8 +429,8 @@ impl Producer for KafkaProducer {
         }
         loop {
             let done = match self.state {
-                State::Committing => self.insist(until, |left| self.client().commit_transaction(left)),
-                _ => self.try_commit(until),
+                State::Committing => self.insist(&wait, |left| self.client().commit_transaction(left)),
+                _ => self.try_commit(&wait),
             };
             match done {
                 Ok(()) => {
@@ -443,27 +438,27 @@ impl Producer for KafkaProducer {
                     return Ok(());
                 }
                 Err(Setback::Abort(error)) => {
-                    self.abort_open(until).map_err(|setback| self.fail(setback, begun))?;
-                    if Instant::now() + PAUSE >= until {
-                        return Err(self.fail(Setback::Abort(error), begun));
+                    self.abort_open(&wait).map_err(|setback| self.fail(setback, &wait))?;
+                    if wait.left() <= PAUSE {
+                        return Err(self.fail(Setback::Abort(error), &wait));
                     }
                     std::thread::sleep(PAUSE);
                 }
-                Err(setback) => return Err(self.fail(setback, begun)),
+                Err(setback) => return Err(self.fail(setback, &wait)),
             }
         }
     }
 
     fn abort(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        let until = begun + self.limit();
+        let shared = Arc::clone(&self.shared);
+        let wait = shared.place.wait("commit to", shared.place.limit);
         let was_stored = match self.state {
             State::Closed | State::Fenced => Ok(false),
-            State::Open { .. } => self.abort_open(until).map(|()| false),
+            State::Open { .. } => self.abort_open(&wait).map(|()| false),
             // What was asked for can't be taken back; only the answer can be had.
-            State::Committing => match self.insist(until, |left| self.client().commit_transaction(left)) {
+            State::Committing => match self.insist(&wait, |left| self.client().commit_transaction(left)) {
                 Ok(()) => Ok(true),
-                Err(Setback::Abort(_)) => self.abort_open(until).map(|()| false),
+                Err(Setback::Abort(_)) => self.abort_open(&wait).map(|()| false),
                 Err(setback) => Err(setback),
             },
             State::Broken => {
@@ -480,7 +475,7 @@ impl Producer for KafkaProducer {
             }
             Ok(false) => {}
             // Whoever was fenced has nothing that could be stored.
-            Err(setback) => match self.fail(setback, begun) {
+            Err(setback) => match self.fail(setback, &wait) {
                 Error::Fenced { .. } => {}
                 error => return Err(error),
             },
@@ -496,7 +491,8 @@ impl Drop for KafkaProducer {
     fn drop(&mut self) {
         if matches!(self.state, State::Open { .. }) {
             // An open transaction holds readers up until the brokers give it up.
-            let _ = self.abort_open(Instant::now() + FAREWELL);
+            let shared = Arc::clone(&self.shared);
+            let _ = self.abort_open(&shared.place.wait("commit to", FAREWELL));
         }
     }
 }

@@ -162,7 +162,7 @@ impl Reader {
         let most_bytes = max_bytes.clamp(1, MOST_BYTES);
         let room = if most_bytes < LARGE_BYTES { 0 } else { LARGE_BYTES + LARGE_BYTES / 64 };
         let (mut records, mut offsets) = (RecordsBuilder::with_capacity(room / RECORD_BYTES, room), Vec::new());
-        let mut wait = place.wait("read from", place.limit);
+        let wait = place.wait("read from", place.limit);
         let mut next = self.next;
         while next < end && records.bytes() < most_bytes && records.names() < MOST_NAMES {
             // What has come is given soon. But the end is waited for, so that a reader does not stop short of a marker.

@@ -4,13 +4,14 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
 use datafusion::execution::context::SessionContext;
+use streamreel_lake::plan;
 
 use crate::Error;
 
 /// All rows of a query whose columns are all bigint; `null` is 0.
 pub(crate) async fn numbers(session: &SessionContext, what: &str, sql: &str) -> Result<Vec<Vec<i64>>, Error> {
     let failed = |source| Error::Query { what: what.to_owned(), source: Box::new(source) };
-    let batches = session.sql(sql).await.map_err(failed)?.collect().await.map_err(failed)?;
+    let batches = plan::sql(session, sql).await.map_err(failed)?.collect().await.map_err(failed)?;
     batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| numbers_of(what, batch, row))).collect()
 }
 

@@ -11,7 +11,7 @@ use arrow_select::concat::concat_batches;
 use datafusion::execution::context::SessionContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
-use streamreel_lake::{KeyedRows, Lake, Reading, Table, TableId, beyond};
+use streamreel_lake::{KeyedRows, Lake, Reading, Table, TableId, beyond, plan};
 use streamreel_viewing::event_schema;
 
 use crate::Error;
@@ -29,7 +29,7 @@ async fn stream(
     operation: &'static str,
     sql: &str,
 ) -> Result<SendableRecordBatchStream, Error> {
-    let frame = session.sql(sql).await.map_err(query_failed(operation))?;
+    let frame = plan::sql(session, sql).await.map_err(query_failed(operation))?;
     frame.execute_stream().await.map_err(query_failed(operation))
 }
 

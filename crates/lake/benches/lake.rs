@@ -10,7 +10,7 @@ use std::{
 use arrow_array::{
     ArrayRef, Date32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, OptimizeScope, Reading, Table, tables};
+use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, OptimizeScope, Reading, Table, plan, tables};
 
 const DAY_US: i64 = 86_400_000_000;
 const KINDS: [&str; 4] = ["play", "heartbeat", "seek", "pause"];
@@ -139,7 +139,8 @@ async fn landing(lake: &Lake) -> Result<(), Box<dyn std::error::Error>> {
     println!("open at version {} with {offsets} transactions: {:?}", again.version(), began.elapsed());
     let began = Instant::now();
     let session = lake.session(&Reading::Latest).await?;
-    let counted = session.sql("select count(*) from bronze.events where event_type = 'play'").await?.collect().await?;
+    let counted =
+        plan::sql(&session, "select count(*) from bronze.events where event_type = 'play'").await?.collect().await?;
     println!("scan of {} files: {:?} ({} batches)", table.size().0, began.elapsed(), counted.len());
     let began = Instant::now();
     let report = table.optimize(OptimizeScope::All).await?;

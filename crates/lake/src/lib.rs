@@ -28,6 +28,7 @@ mod offsets;
 mod optimize;
 mod parquet_file;
 mod place;
+pub mod plan;
 mod protocol;
 mod read;
 mod replay;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Date32Array, Float64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use streamreel_lake::{Build, CommitNote, Delete, Lake, Reading, TableId, TableSpec};
+use streamreel_lake::{Build, CommitNote, Delete, Lake, Reading, TableId, TableSpec, plan};
 use streamreel_model::{Action, Options, Outcome, Project, Report, TestResult, run};
 
 /// A view: view_id, video_id, region, day of January 2026, watch time.
@@ -82,7 +82,7 @@ impl Home {
     /// A query's rows as readers of the published build see them, as text.
     async fn query(&self, sql: &str) -> Vec<String> {
         let session = self.lake.session(&Reading::Published).await.unwrap();
-        let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+        let batches = plan::sql(&session, sql).await.unwrap().collect().await.unwrap();
         let table = datafusion::arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
         let rows = table.lines().filter(|line| line.starts_with('|')).skip(1);
         rows.map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(" ")).collect()

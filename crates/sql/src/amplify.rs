@@ -237,6 +237,8 @@ impl Each {
 mod tests {
     use datafusion::prelude::SessionContext;
 
+    use streamreel_lake::plan;
+
     use super::*;
 
     #[tokio::test]
@@ -268,7 +270,8 @@ mod tests {
             ("array_to_string([1, 2], ', ')", true),
         ];
         for (expression, made) in cases {
-            let rows = session.sql(&format!("select {expression} from generate_series(1, 8000)")).await.unwrap();
+            let rows =
+                plan::sql(&session, &format!("select {expression} from generate_series(1, 8000)")).await.unwrap();
             let done = rows.limit(0, Some(1)).unwrap().collect().await;
             let refused =
                 matches!(&done, Err(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)));

@@ -19,6 +19,7 @@ use datafusion_postgres::{
         messages::extendedquery::Bind,
     },
 };
+use streamreel_lake::plan;
 
 use crate::{
     failure::{Failure, Outcome, code},
@@ -42,7 +43,7 @@ pub(crate) struct Plan {
 
 /// Plans a query. Types of parameters that the client gives come first, then what the engine infers, then text.
 pub(crate) async fn plan(state: SessionState, select: Select, given: Vec<Option<Type>>) -> Outcome<Plan> {
-    let logical = state.statement_to_plan(EngineStatement::Statement(select.statement)).await?;
+    let logical = plan::statement(&state, EngineStatement::Statement(select.statement)).await?;
     if let LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) = &logical {
         return Err(Failure::read_only("this statement"));
     }

@@ -12,6 +12,7 @@ use datafusion::{
     execution::SessionState,
     sql::sqlparser::ast::{ColumnDef, ColumnOption, CreateTable, Ident, Insert, ObjectName, TableObject},
 };
+use streamreel_lake::plan;
 
 use crate::{
     failure::{Failure, Outcome, code, undefined_table},
@@ -165,7 +166,7 @@ pub(crate) async fn columns(state: SessionState, create: Box<CreateTable>) -> Ou
         return Err(Failure::unsupported("a table without columns"));
     }
     let casts: Vec<_> = create.columns.iter().map(cast).collect();
-    let typed = state.create_logical_plan(&format!("SELECT {}", casts.join(", "))).await?;
+    let typed = plan::logical(&state, &format!("SELECT {}", casts.join(", "))).await?;
     let not_null = |column: &ColumnDef| column.options.iter().any(|of| matches!(of.option, ColumnOption::NotNull));
     let fields = typed.schema().fields().iter().zip(&create.columns);
     let fields = fields.map(|(field, column)| Field::new(field.name(), field.data_type().clone(), !not_null(column)));

@@ -170,12 +170,14 @@ fn without_backtrace(what: &str) -> String {
 mod tests {
     use datafusion::prelude::SessionContext;
 
+    use streamreel_lake::plan;
+
     use super::*;
 
     async fn code_of(sql: &str) -> &'static str {
         let session = SessionContext::new();
-        session.sql("create table t (a int, b varchar) as values (1, 'x')").await.unwrap();
-        let run = async { session.sql(sql).await?.collect().await };
+        plan::sql(&session, "create table t (a int, b varchar) as values (1, 'x')").await.unwrap();
+        let run = async { plan::sql(&session, sql).await?.collect().await };
         Failure::from(run.await.expect_err(sql)).code
     }
 

@@ -8,6 +8,7 @@ use arrow_schema::DataType;
 use arrow_select::concat::concat_batches;
 use datafusion::execution::context::SessionContext;
 use serde::Serialize;
+use streamreel_lake::plan;
 
 use crate::draw::{self, bars, curve, fit, heatmap, playhead, thousands};
 use crate::failure::Outcome;
@@ -104,7 +105,7 @@ pub struct Region {
 }
 
 async fn rows(session: &SessionContext, sql: &str) -> Outcome<RecordBatch> {
-    let frame = session.sql(sql).await?;
+    let frame = plan::sql(session, sql).await?;
     let schema = frame.schema().inner().clone();
     Ok(concat_batches(&schema, &frame.collect().await?)?)
 }

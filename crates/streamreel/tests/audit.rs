@@ -9,7 +9,7 @@ use arrow_select::concat::concat_batches;
 use common::{Home, text};
 use futures::TryStreamExt;
 use serde_json::Value;
-use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, Reading, TableId};
+use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, Reading, TableId, plan};
 
 /// A home with simulated records, processed and built, whose audit holds.
 fn good() -> Home {
@@ -44,7 +44,7 @@ fn broken(home: &Home, without: &str) -> Vec<Value> {
 /// Rows of a query, in one batch.
 async fn rows(lake: &Lake, sql: &str) -> RecordBatch {
     let session = lake.session(&Reading::Latest).await.expect("a session");
-    let stream = session.sql(sql).await.expect("a plan").execute_stream().await.expect("rows");
+    let stream = plan::sql(&session, sql).await.expect("a plan").execute_stream().await.expect("rows");
     let schema = stream.schema();
     let batches: Vec<RecordBatch> = stream.try_collect().await.expect("rows");
     concat_batches(&schema, &batches).expect("one batch")

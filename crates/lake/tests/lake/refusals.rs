@@ -7,7 +7,7 @@ use deltalake::{
     kernel::{DataType, PrimitiveType, StructField},
 };
 use object_store::{ObjectStore, aws::AmazonS3Builder, local::LocalFileSystem};
-use streamreel_lake::{Error, Lake, Place, Reading, TableId, TableSpec, tables};
+use streamreel_lake::{Error, Lake, Place, Reading, TableId, TableSpec, plan, tables};
 
 use crate::support::{add, data_files, get, lake, put, remove, reopen, views_spec};
 
@@ -62,7 +62,7 @@ async fn tables_of_others_are_read_and_not_written() {
     assert!(matches!(&refused, Err(Error::Layout { found, .. }) if found == "none"), "{refused:?}");
     let mut table = lake.open_table(&spec.id).await.unwrap().unwrap();
     assert!(matches!(table.restore(0).await, Err(Error::Layout { .. })));
-    lake.session(&Reading::Latest).await.unwrap().sql("select view_id from silver.views").await.unwrap();
+    plan::sql(&lake.session(&Reading::Latest).await.unwrap(), "select view_id from silver.views").await.unwrap();
 }
 
 /// A table's place as the table library takes it, and the store that its path is in.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow_schema::DataType;
-use streamreel_lake::{Build, Error, Lake, Reading, Settings, TableId, tables};
+use streamreel_lake::{Build, Error, Lake, Reading, Settings, TableId, plan, tables};
 
 use crate::support::{add, ask, lake, reopen, settings, view_rows, views_spec};
 
@@ -16,7 +16,7 @@ async fn tables_are_read_at_the_versions_asked_for() {
     }
     lake.create(&tables::seeks()).await.unwrap();
     let count = "select count(*) from silver.views";
-    assert!(lake.session(&Reading::Published).await.unwrap().sql(count).await.is_err());
+    assert!(plan::sql(&lake.session(&Reading::Published).await.unwrap(), count).await.is_err());
     let build = Build {
         build_id: "b".into(),
         finished_at: 0,
@@ -73,7 +73,7 @@ async fn batches_come_with_plain_text_and_utc() {
     let mut views = lake.create(&views_spec(&[])).await.unwrap();
     add(&mut views, &[(Some("a"), Some("DE"), 20_000, 1, 5)]).await;
     let session = lake.session(&Reading::Latest).await.unwrap();
-    let batches = session.sql("select *, 'x' as t from silver.views").await.unwrap().collect().await.unwrap();
+    let batches = plan::sql(&session, "select *, 'x' as t from silver.views").await.unwrap().collect().await.unwrap();
     assert_eq!(batches[0].schema().field_with_name("t").unwrap().data_type(), &DataType::Utf8);
     let expected = view_rows(&[(Some("a"), Some("DE"), 20_000, 1, 5)]);
     for field in expected.schema().fields() {

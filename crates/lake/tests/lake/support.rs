@@ -11,7 +11,9 @@ use futures::TryStreamExt;
 use object_store::{
     ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, local::LocalFileSystem, path::Path as Key, prefix::PrefixStore,
 };
-use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, Place, Reading, Settings, Table, TableId, TableSpec};
+use streamreel_lake::{
+    CommitNote, Delete, Lake, OffsetRange, Place, Reading, Settings, Table, TableId, TableSpec, plan,
+};
 use tempfile::TempDir;
 
 pub const DAY_US: i64 = 86_400_000_000;
@@ -156,7 +158,7 @@ pub async fn session(lake: &Lake) -> SessionContext {
 
 /// Result of a query as text, cells separated by blanks.
 pub async fn ask(session: &SessionContext, sql: &str) -> Vec<String> {
-    let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+    let batches = plan::sql(&session, sql).await.unwrap().collect().await.unwrap();
     let options = datafusion::arrow::util::display::FormatOptions::default().with_null("-");
     let mut lines = Vec::new();
     for batch in batches {

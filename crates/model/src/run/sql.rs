@@ -6,6 +6,7 @@ use arrow_array::{Array, RecordBatch};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{DataFrame, SessionContext};
+use streamreel_lake::plan;
 
 use crate::error::{Error, Place, Result};
 use crate::report::Sample;
@@ -36,7 +37,7 @@ impl Origin<'_> {
 
     /// Plans a query.
     pub(super) async fn plan(&self, session: &SessionContext, sql: &str) -> Result<DataFrame> {
-        session.sql(sql).await.map_err(|error| self.failed(sql, &error))
+        plan::sql(session, sql).await.map_err(|error| self.failed(sql, &error))
     }
 
     /// All rows of a query that gives few; it runs on a task of its own.

@@ -10,6 +10,8 @@ use datafusion::prelude::SessionContext;
 
 use super::sql::Origin;
 use super::types::{table_schema, texts, typed};
+use streamreel_lake::plan;
+
 use crate::Severity;
 use crate::checks::{Given, UnitTest};
 use crate::error::{Error, Result};
@@ -67,7 +69,7 @@ fn wrong_at(test: &UnitTest, given: &Given, detail: String) -> Error {
 }
 
 async fn execute(session: &SessionContext, sql: &str, test: &UnitTest) -> Result<()> {
-    session.sql(sql).await.map(|_| ()).map_err(|error| wrong(test, error.to_string()))
+    plan::sql(session, sql).await.map(|_| ()).map_err(|error| wrong(test, error.to_string()))
 }
 
 fn register(session: &SessionContext, name: &str, rows: RecordBatch, test: &UnitTest) -> Result<()> {

@@ -8,6 +8,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionContext;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
+use streamreel_lake::plan;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -254,7 +255,7 @@ async fn run<A, F>(
 where
     F: FnMut(&mut A, RecordBatch) -> Result<(), Trouble>,
 {
-    let mut frame = session.sql(&query.sql).await?;
+    let mut frame = plan::sql(session, &query.sql).await?;
     if !query.values.0.is_empty() {
         frame = frame.with_param_values(query.values.0)?;
     }

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 use streamreel_enrich as enrich;
-use streamreel_lake::{Lake, Reading, Settings as LakeSettings};
+use streamreel_lake::{Lake, Reading, Settings as LakeSettings, plan};
 use streamreel_model as model;
 use streamreel_process::{Processor, Settings as ProcessSettings, Until, names};
 use streamreel_serve::{Api, ApiSettings, document_route, page_router, router};
@@ -117,7 +117,7 @@ impl Home {
     /// Rows of a query over the published build.
     pub async fn sql(&self, sql: &str) -> Vec<Value> {
         let session = self.lake.session(&Reading::Published).await.expect("a session");
-        let batches = session.sql(sql).await.expect(sql).collect().await.expect(sql);
+        let batches = plan::sql(&session, sql).await.expect(sql).collect().await.expect(sql);
         let mut writer = arrow_json::WriterBuilder::new()
             .with_explicit_nulls(true)
             .build::<_, arrow_json::writer::JsonArray>(Vec::new());
@@ -222,7 +222,7 @@ fn make_shared() -> Shared {
 async fn write_users(home: &Home) {
     let session = home.lake.session(&Reading::Latest).await.expect("a session");
     let ids = "select distinct user_id from bronze.events where outcome = 'clean' order by user_id";
-    let batches = session.sql(ids).await.expect("a plan").collect().await.expect("rows");
+    let batches = plan::sql(&session, ids).await.expect("a plan").collect().await.expect("rows");
     let mut text = "user_id,plan,age_group\n".to_owned();
     let mut n = 0;
     for batch in &batches {

@@ -5,7 +5,7 @@ use std::io::Read;
 use arrow_array::RecordBatch;
 use datafusion::execution::context::{SQLOptions, SessionContext};
 use futures::StreamExt;
-use streamreel_lake::{Lake, Reading, TableId};
+use streamreel_lake::{Lake, Reading, TableId, plan};
 
 use crate::cli::{Format, Query};
 use crate::failure::{Failure, Outcome};
@@ -51,7 +51,7 @@ pub async fn session(lake: &Lake, latest: bool) -> Outcome<SessionContext> {
 
 async fn print(session: &SessionContext, sql: &str, format: Format) -> Outcome {
     let reads_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let frame = session.sql_with_options(sql, reads_only).await.map_err(readable)?;
+    let frame = plan::sql_with(session, sql, reads_only).await.map_err(readable)?;
     let mut rows = frame.execute_stream().await.map_err(readable)?;
     let empty = RecordBatch::new_empty(rows.schema());
     let mut writer = RowWriter::new(format);

@@ -1,5 +1,6 @@
 //! What the tests share: dirty records of known fate, a log to put them in, and what came out.
-#![allow(dead_code, reason = "each test binary uses a part")]
+
+pub mod lake;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
 //! Bronze as it stands, and a log whose commits can be made to fail or to take long.
-#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use streamreel_lake::{Lake, Reading};
+use streamreel_lake::{Lake, Reading, plan};
 use streamreel_topic::{EmbeddedLog, Fetched, Log, Membership, Producer, Records, Result, TopicInfo};
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -22,7 +21,7 @@ pub fn lake_in(dir: &std::path::Path) -> Lake {
 pub fn query(lake: &Lake, sql: &str) -> Vec<String> {
     block_on(async {
         let session = lake.session(&Reading::Latest).await.unwrap();
-        let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+        let batches = plan::sql(&session, sql).await.unwrap().collect().await.unwrap();
         let mut rows = Vec::new();
         for batch in &batches {
             use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};

@@ -1,18 +1,13 @@
 //! Killed at random moments, over and over: still every record once in either sink.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-#[path = "support/lake.rs"]
-mod support_lake;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use streamreel_process::{Processor, Settings, Until};
-use support::*;
-use support_lake::*;
+
+use super::support::lake::*;
+use super::support::*;
 
 const HOME: &str = "STREAMREEL_TEST_PROCESS_HOME";
 const KILLS: usize = 14;
@@ -33,7 +28,11 @@ fn start(home: &Path) -> std::process::Child {
     let _ = std::fs::remove_file(home.join("running"));
     let exe = std::env::current_exe().unwrap();
     let mut command = Command::new(exe);
-    command.args(["victim", "--exact", "--nocapture"]).env(HOME, home).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["kills::victim", "--exact", "--nocapture"])
+        .env(HOME, home)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.spawn().unwrap()
 }
 

@@ -1,16 +1,13 @@
 //! From `video-events` to the two cleaned topics: every record once, with its reason and its source.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use streamreel_process::{Error, KeepPayload, Processor, Settings, Until, names};
 use streamreel_topic::Log;
-use support::*;
+
+use super::support::*;
 
 #[test]
 fn every_record_comes_out_once_with_its_fate() {

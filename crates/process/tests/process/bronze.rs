@@ -1,19 +1,14 @@
 //! With a lake: both sinks have every record once, whatever fails between them, and both ways of landing give the same rows.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-#[path = "support/lake.rs"]
-mod support_lake;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use streamreel_lake::{Lake, OffsetRange, tables};
 use streamreel_process::{Error, KeepPayload, Processor, ReadFrom, Settings, Until, names};
 use streamreel_topic::{EmbeddedLog, Log};
-use support::*;
-use support_lake::*;
+
+use super::support::lake::*;
+use super::support::*;
 
 fn open(log: &Arc<EmbeddedLog>, lake: &Lake, settings: Settings) -> Processor {
     Processor::open(log.clone(), Some(lake), settings).unwrap()

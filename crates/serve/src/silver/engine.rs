@@ -255,7 +255,7 @@ async fn run<A, F>(
 where
     F: FnMut(&mut A, RecordBatch) -> Result<(), Trouble>,
 {
-    let mut frame = plan::sql(session, &query.sql).await?;
+    let mut frame = plan::sql(&session, &query.sql).await?;
     if !query.values.0.is_empty() {
         frame = frame.with_param_values(query.values.0)?;
     }

@@ -16,6 +16,9 @@ const POLL: Duration = Duration::from_millis(10);
 /// Units of CPU time in `/proc/PID/stat`; Linux has the same on every machine.
 const TICKS_PER_S: f64 = 100.0;
 const BYTES_PER_KB: f64 = 1024.0;
+/// Of random reads: more than a core's own caches hold.
+const READ_BYTES: usize = 16 << 20;
+const READS: u32 = 5_000_000;
 
 /// What a run cost.
 #[derive(Debug, Clone, Default)]
@@ -239,7 +242,26 @@ pub fn machine() -> Result<String> {
     let kb: f64 = memory.trim().trim_end_matches(" kB").parse().unwrap_or(f64::NAN);
     let cores = thread::available_parallelism()?;
     let date = run(&mut command("date", &["-u", "+%F"]))?.stdout;
-    Ok(format!("{cores} cores ({model}), {:.0} GiB of memory, {}", kb / BYTES_PER_KB.powi(2), date.trim()))
+    let (gib, read_ns) = (kb / BYTES_PER_KB.powi(2), random_read_ns());
+    Ok(format!("{cores} cores ({model}), {gib:.0} GiB of memory, {read_ns:.0} ns a random read, {}", date.trim()))
+}
+
+/// How long one read takes of many that depend on each other, all over a buffer that a core's own caches do not hold. What it says of a
+/// virtual machine is how much its neighbours take of the memory and of the cache that all of them share.
+fn random_read_ns() -> f64 {
+    let buffer: Vec<u8> = (0..READ_BYTES).map(|i| i as u8).collect();
+    let (mut state, mut sum) = (0x2545_f491_4f6c_dd1d_u64, 0_u64);
+    let begun = Instant::now();
+    for _ in 0..READS {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        sum += u64::from(buffer[(state.wrapping_add(sum) as usize) % READ_BYTES]);
+    }
+    let took = begun.elapsed();
+    std::hint::black_box(sum);
+    took.as_secs_f64() * 1e9 / f64::from(READS)
 }
 
 /// Programs that wanted a core, on average over the last minute.

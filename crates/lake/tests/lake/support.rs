@@ -158,7 +158,7 @@ pub async fn session(lake: &Lake) -> SessionContext {
 
 /// Result of a query as text, cells separated by blanks.
 pub async fn ask(session: &SessionContext, sql: &str) -> Vec<String> {
-    let batches = plan::sql(&session, sql).await.unwrap().collect().await.unwrap();
+    let batches = plan::sql(session, sql).await.unwrap().collect().await.unwrap();
     let options = datafusion::arrow::util::display::FormatOptions::default().with_null("-");
     let mut lines = Vec::new();
     for batch in batches {

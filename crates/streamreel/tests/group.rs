@@ -221,7 +221,8 @@ fn processors_come_and_go_and_nothing_shows() {
         assert!(summary["received"].as_u64() > Some(0), "one had nothing to do: {summary}");
     }
     println!("{} audits held meanwhile", audits.load(Ordering::Relaxed));
-    assert!(audits.load(Ordering::Relaxed) > 3);
+    // How many depends on how fast the machine is; that there was one does not.
+    assert!(audits.load(Ordering::Relaxed) > 0, "no audit ended while processors came and went");
 
     home.ok(&["--log", &log, "process"]);
     assert_eq!(home.number("select count(*) from bronze.events"), lines.len() as i64);

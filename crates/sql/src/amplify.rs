@@ -236,7 +236,6 @@ impl Each {
 #[cfg(test)]
 mod tests {
     use datafusion::prelude::SessionContext;
-
     use streamreel_lake::plan;
 
     use super::*;

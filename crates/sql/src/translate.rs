@@ -169,7 +169,6 @@ fn without_backtrace(what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use datafusion::prelude::SessionContext;
-
     use streamreel_lake::plan;
 
     use super::*;

@@ -134,7 +134,7 @@ impl Home {
             url: own.url.clone(),
             properties: self.settings.kafka.clone(),
             timeout: own.timeout,
-            stop: stop::flag(),
+            stop: Arc::clone(stop::flag()),
         };
         let kafka = KafkaLog::open(&settings).map_err(|error| match error {
             LogError::BadPlace { .. } => Failure::usage(error),

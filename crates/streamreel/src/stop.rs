@@ -14,13 +14,13 @@ const INTERRUPTED_STATUS: i32 = 130;
 static WANTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// The flag that every [`Stop`] looks at, for what is made before one is or without.
-pub fn flag() -> Arc<AtomicBool> {
-    Arc::clone(&WANTED)
+pub fn flag() -> &'static Arc<AtomicBool> {
+    &WANTED
 }
 
 /// Whether the user wants the program to stop.
 #[derive(Debug, Clone)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(());
 
 impl Stop {
     /// Listens from now on.
@@ -28,29 +28,28 @@ impl Stop {
     /// # Errors
     /// If the system does not let us listen.
     pub fn listen() -> Outcome<Self> {
-        let seen = flag();
-        ctrlc::set_handler(move || {
-            if seen.swap(true, Ordering::SeqCst) {
+        ctrlc::set_handler(|| {
+            if WANTED.swap(true, Ordering::SeqCst) {
                 std::process::exit(INTERRUPTED_STATUS);
             }
             eprintln!("\nstopping: finishing what is open (again to stop at once)");
         })?;
-        Ok(Self(flag()))
+        Ok(Self(()))
     }
 
     /// Whether it was asked for.
     pub fn wanted(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        WANTED.load(Ordering::SeqCst)
     }
 
     /// Asks for it, as Ctrl-C does: for a part of the program that another part's failure ends.
     pub fn ask(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        WANTED.store(true, Ordering::SeqCst);
     }
 
     /// The flag itself, for work that polls one.
-    pub fn flag(&self) -> &Arc<AtomicBool> {
-        &self.0
+    pub fn flag(&self) -> &'static Arc<AtomicBool> {
+        flag()
     }
 
     /// Sleeps, but no longer than until a stop is wanted; false if it is.

@@ -7,11 +7,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
+use streamreel_lake::plan;
 
 use super::sql::Origin;
 use super::types::{table_schema, texts, typed};
-use streamreel_lake::plan;
-
 use crate::Severity;
 use crate::checks::{Given, UnitTest};
 use crate::error::{Error, Result};

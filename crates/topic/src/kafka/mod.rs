@@ -18,7 +18,7 @@ mod version;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::Offset;
 use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
@@ -241,16 +241,17 @@ impl Shared {
         let brokers = self.place.patiently(operation, |limit| self.asker.brokers(limit))?;
         let admin = self.admin()?;
         self.place.patiently(operation, |limit| admin.create(name, partitions, brokers, limit))?;
-        let begun = Instant::now();
+        let wait = self.place.wait(operation, self.place.limit);
         loop {
             if let Some(topic) = self.find_topic(name)?
                 && self.ranges(&topic.each()).is_ok()
             {
                 return Ok(topic.partitions);
             }
-            if begun.elapsed() > self.place.limit {
-                return Err(self.place.unreachable(operation, begun.elapsed(), "the topic did not appear"));
+            if wait.left().is_zero() {
+                return Err(wait.unreachable("the topic did not appear"));
             }
+            wait.tell();
             std::thread::sleep(SPREADING);
         }
     }

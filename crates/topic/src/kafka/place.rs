@@ -57,7 +57,8 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, String>,
     /// How long brokers that do not answer are waited for.
     pub timeout: Duration,
-    /// Set when the program is to end: what has to wait for brokers then gives up after ten seconds.
+    /// Set when the program is to end: brokers that do not answer then get ten seconds more. A call of the client that is under way is
+    /// not broken off.
     pub stop: Arc<AtomicBool>,
 }
 

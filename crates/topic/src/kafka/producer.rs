@@ -137,8 +137,8 @@ impl KafkaProducer {
 
     /// Waits for room in the client's queue.
     fn enqueue(&mut self, part: usize) -> KafkaResult<()> {
-        let (part, limit) = (&self.parts[part], self.shared.place.limit);
-        let (mut next, mut waits_since) = (0, None);
+        let (part, place) = (&self.parts[part], &self.shared.place);
+        let (mut next, mut wait) = (0, None);
         loop {
             let before = next;
             match self.sender.send(&part.topic.name, part.partition, &part.records, &mut next) {
@@ -146,11 +146,13 @@ impl KafkaProducer {
                 sent => return sent,
             }
             if next > before {
-                waits_since = None;
+                wait = None;
             }
-            if waits_since.get_or_insert_with(Instant::now).elapsed() >= limit {
+            let wait = wait.get_or_insert_with(|| place.wait("commit to", place.limit));
+            if wait.left().is_zero() {
                 return Err(KafkaError::MessageProduction(Code::QueueFull));
             }
+            wait.tell();
             std::thread::sleep(TICK);
             self.sender.client().poll(Duration::ZERO);
         }

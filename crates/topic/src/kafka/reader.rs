@@ -197,7 +197,7 @@ impl Reader {
                 None => {}
             }
             // Brokers that only complain are no better than silent ones.
-            if offsets.is_empty() {
+            if offsets.is_empty() && next < end {
                 if wait.left().is_zero() {
                     return Err(Failure::Other(wait.unreachable("no records came")));
                 }

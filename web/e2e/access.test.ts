@@ -108,6 +108,8 @@ test("everything is reached by keyboard", async ({ page }) => {
   await tabTo(page, video);
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/\/videos\/.+region=/);
+  // Whoever hears the page is still at its heading when all of it has come.
+  await settled(page);
   await expect(page.locator("h1")).toBeFocused();
 });
 

@@ -109,25 +109,31 @@ function ThemeSwitch() {
   );
 }
 
-/** The heading of a view, which is also the document's title. */
-export function Heading({ title, children }: { title: string; children?: ComponentChildren }) {
+interface ViewProps {
+  /** The heading, which is also the document's title. */
+  title: string;
+  /** The line below the heading. */
+  sub?: ComponentChildren;
+  /** Whether all that the view begins with is there. */
+  ready?: boolean;
+  children: ComponentChildren;
+}
+
+/**
+ * A view: its heading, and the rest once that is ready. The heading is one element before and after, so that it keeps the focus
+ * which a change of views gives it.
+ */
+export function View({ title, sub, ready = true, children }: ViewProps) {
   useEffect(() => {
     document.title = `${title} · StreamReel`;
   }, [title]);
   return (
-    <div class="heading">
-      <h1 tabIndex={-1}>{title}</h1>
-      {children}
-    </div>
-  );
-}
-
-/** A view before all of it is there. */
-export function Waiting({ title }: { title: string }) {
-  return (
     <>
-      <Heading title={title} />
-      <Skeleton height={640} />
+      <div class="heading">
+        <h1 tabIndex={-1}>{title}</h1>
+        {ready && sub !== undefined && <p class="sub">{sub}</p>}
+      </div>
+      {ready ? children : <Skeleton height={640} />}
     </>
   );
 }

@@ -1,5 +1,5 @@
 /** What the numbers mean, each with its denominator, for those who do not hover. */
-import { Heading } from "../shell";
+import { View } from "../shell";
 import {
   CURVE_NAMES,
   CURVE_TERMS,
@@ -27,13 +27,12 @@ const COMMON: [string, string][] = [
 
 export function Terms() {
   return (
-    <>
-      <Heading title="What the numbers mean" />
+    <View title="What the numbers mean">
       <Group title="Totals" terms={TOTALS} />
       <Group title="Curves, for each second of a video" terms={CURVE} />
       <Group title="Drop-off timeline" terms={[...TIMELINE, ["Seeks after 50 %", SEEKS_AFTER_HALF]]} />
       <Group title="All of them" terms={COMMON} />
-    </>
+    </View>
   );
 }
 

@@ -5,7 +5,7 @@ import { useContext } from "preact/hooks";
 import { usePages } from "../api/pages";
 import type { Ranked } from "../api/types";
 import { useReady } from "../api/use";
-import { Heading, Waiting } from "../shell";
+import { View } from "../shell";
 import { FacetsContext } from "../state/facets";
 import { filterParams, withQuery } from "../state/filters";
 import { type Query, useChoice, useQuery } from "../state/query";
@@ -47,12 +47,9 @@ function Listed({ list, query }: { list: List; query: Query }) {
     sort: query.params.get("sort"),
     order: query.params.get("order"),
   };
-  if (!useReady(state)) return <Waiting title={`Top ${NAMES[list].toLowerCase()}`} />;
+  const sub = `${date === null ? "All dates" : `${date} (UTC)`}, all regions and devices. The rank is by watch time.`;
   return (
-    <>
-      <Heading title={`Top ${NAMES[list].toLowerCase()}`}>
-        <p class="sub">{date === null ? "All dates" : `${date} (UTC)`}, all regions and devices. The rank is by watch time.</p>
-      </Heading>
+    <View title={`Top ${NAMES[list].toLowerCase()}`} sub={sub} ready={useReady(state)}>
       <div class="filters">
         <nav class="tabs" aria-label="Rankings">
           {LISTS.map((name) => (
@@ -89,7 +86,7 @@ function Listed({ list, query }: { list: List; query: Query }) {
         </Body>
         <More shown={items.length} total={total} more={more} />
       </section>
-    </>
+    </View>
   );
 }
 

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { usePages } from "../api/pages";
 import type { VideoItem } from "../api/types";
 import { useReady } from "../api/use";
-import { Heading, Waiting } from "../shell";
+import { View } from "../shell";
 import { filterParams } from "../state/filters";
 import { type Query, useQuery } from "../state/query";
 import { count, duration, percentage, plural, position, ratio } from "../text/format";
@@ -25,10 +25,8 @@ export function Videos() {
   const search = query.params.get("search");
   const asked = filterParams(query.filters, { search, sort: sort.key, order: sort.order, limit: PAGE });
   const { items, total, state, loading, more } = usePages<VideoItem>("/videos", asked);
-  if (!useReady(state)) return <Waiting title="Videos" />;
   return (
-    <>
-      <Heading title="Videos" />
+    <View title="Videos" ready={useReady(state)}>
       <FilterBar />
       <section class="card wide" aria-label="Videos" aria-busy={loading}>
         <header class="card-head">
@@ -55,7 +53,7 @@ export function Videos() {
         </Body>
         <More shown={items.length} total={total} more={more} />
       </section>
-    </>
+    </View>
   );
 }
 

@@ -6,7 +6,7 @@ import { useApi, useReady } from "../../api/use";
 import { Chart } from "../../chart/chart";
 import { usePalette } from "../../chart/palette";
 import { OUTCOME_NAMES, OUTCOMES, ratesOption } from "../../chart/rates";
-import { Heading, Waiting } from "../../shell";
+import { View } from "../../shell";
 import { useQuery } from "../../state/query";
 import { clock, count, instant, milliseconds, plural, rate } from "../../text/format";
 import { Figure } from "../../ui/figure";
@@ -22,13 +22,9 @@ export function Live() {
   const stream = useStream();
   const { live } = stream;
   const audit = useApi<Audit>("/audit");
-  if (!useReady({ data: live ?? (stream.link === "lost" ? stream : null), problem: null }, audit))
-    return <Waiting title="Live" />;
+  const ready = useReady({ data: live ?? (stream.link === "lost" ? stream : null), problem: null }, audit);
   return (
-    <>
-      <Heading title="Live">
-        <LinkState stream={stream} />
-      </Heading>
+    <View title="Live" sub={<LinkState stream={stream} />} ready={ready}>
       {live === null ? <Skeleton height={132} label="Waiting for the server" /> : <Tiles live={live} />}
       {live !== null && live.received === 0 && (
         <Empty title="Nothing has come in since this server began">
@@ -44,7 +40,7 @@ export function Live() {
         <LagsFigure live={live} />
       </div>
       <AuditFigure answer={audit} checkedAt={live?.audit?.checked_at ?? null} />
-    </>
+    </View>
   );
 }
 
@@ -57,7 +53,7 @@ const LINKS = {
 
 function LinkState({ stream: { live, link } }: { stream: Stream }) {
   return (
-    <p class="sub">
+    <>
       <span class={`link ${link}`} role="status">
         {LINKS[link]}
       </span>
@@ -67,7 +63,7 @@ function LinkState({ stream: { live, link } }: { stream: Stream }) {
           {clock(live.at)} UTC
         </span>
       )}
-    </p>
+    </>
   );
 }
 

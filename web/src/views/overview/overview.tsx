@@ -6,7 +6,7 @@ import { useApi, useReady } from "../../api/use";
 import { Chart } from "../../chart/chart";
 import { usePalette } from "../../chart/palette";
 import { trendOption } from "../../chart/trend";
-import { Heading, Waiting } from "../../shell";
+import { View } from "../../shell";
 import { addDays, countDays, filterParams, withQuery } from "../../state/filters";
 import { useChoice, useQuery } from "../../state/query";
 import { count, period, plural } from "../../text/format";
@@ -27,13 +27,10 @@ export function Overview() {
   const [metric, setMetric] = useChoice(query, "metric", METRICS);
   const leaders = useLeaders(query);
   const data = answer.data;
-  if (!useReady(answer, leaders.videos, leaders.regions)) return <Waiting title="Overview" />;
+  const ready = useReady(answer, leaders.videos, leaders.regions);
   const empty = data !== null && data.totals.views === 0;
   return (
-    <>
-      <Heading title="Overview">
-        <p class="sub">{data === null ? "\u00a0" : <Compared overview={data} />}</p>
-      </Heading>
+    <View title="Overview" sub={data === null ? "\u00a0" : <Compared overview={data} />} ready={ready}>
       <FilterBar />
       <Body state={answer} height={TILES}>
         {() => data !== null && (empty ? <NoViews /> : <Tiles overview={data} chosen={metric} onChoose={setMetric} />)}
@@ -44,7 +41,7 @@ export function Overview() {
           <Leaders {...leaders} />
         </>
       )}
-    </>
+    </View>
   );
 }
 

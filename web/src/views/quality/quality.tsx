@@ -1,7 +1,7 @@
 /** What came in that could not be used as it was: rejects, duplicates, corrections; and the tests of the models. */
 import type { Quality as Answered } from "../../api/types";
 import { useApi, useReady } from "../../api/use";
-import { Heading, Waiting } from "../../shell";
+import { View } from "../../shell";
 import { count, share } from "../../text/format";
 import { VIEW_CORRECTIONS } from "../../text/terms";
 import { Body, Figure } from "../../ui/figure";
@@ -23,12 +23,8 @@ interface Counted {
 export function Quality() {
   const answer = useApi<Answered>("/quality");
   const { data } = answer;
-  if (!useReady(answer)) return <Waiting title="Data quality" />;
   return (
-    <>
-      <Heading title="Data quality">
-        <p class="sub">Every record that was ever received, whatever became of it.</p>
-      </Heading>
+    <View title="Data quality" sub="Every record that was ever received, whatever became of it." ready={useReady(answer)}>
       <Body state={answer} height={TILES}>
         {() => data !== null && (data.records === 0 ? <NoRecords /> : <Tiles quality={data} />)}
       </Body>
@@ -46,7 +42,7 @@ export function Quality() {
           <Tests answer={answer} />
         </>
       )}
-    </>
+    </View>
   );
 }
 

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { Problem } from "../../api/client";
 import type { Regions as Answered, RegionTotals } from "../../api/types";
 import { type Answer, useApi, useReady } from "../../api/use";
-import { Heading, Waiting } from "../../shell";
+import { View } from "../../shell";
 import { filterParams, withQuery } from "../../state/filters";
 import { type Query, useChoice, useQuery } from "../../state/query";
 import { count, duration, percentage } from "../../text/format";
@@ -30,13 +30,10 @@ export function Regions() {
   const [numbers, setNumbers] = useState(false);
   const { data } = answer;
   const world = useWorld();
-  if (!useReady(answer, { data: world.component, problem: world.failure })) return <Waiting title="Regions" />;
+  const ready = useReady(answer, { data: world.component, problem: world.failure });
   const hourly: HourMeasure = measure === "viewers" ? "views" : measure;
   return (
-    <>
-      <Heading title="Regions">
-        <p class="sub">ISO 3166 codes as players report them; hours are UTC.</p>
-      </Heading>
+    <View title="Regions" sub="ISO 3166 codes as players report them; hours are UTC." ready={ready}>
       <FilterBar />
       <div class="filters">
         <Segmented
@@ -69,7 +66,7 @@ export function Regions() {
           </Figure>
         </>
       )}
-    </>
+    </View>
   );
 }
 

@@ -6,7 +6,7 @@ import { type Answer, useApi, useApis, useReady } from "../../api/use";
 import { type Comparison, comparedPath, curvePath, parseComparisons } from "../../state/compare";
 import { type Filters, filterParams, withQuery } from "../../state/filters";
 import { type Query, useQuery } from "../../state/query";
-import { Heading, Waiting } from "../../shell";
+import { View } from "../../shell";
 import { count, period, position } from "../../text/format";
 import { regionName, UNKNOWN } from "../../text/names";
 import { Body, Figure } from "../../ui/figure";
@@ -39,16 +39,13 @@ function OneVideo({ id }: { id: string }) {
   const compared = useApis<Curve>(comparisons.map((comparison) => comparedPath(id, filters, comparison)));
   const names = useNames(comparisons);
   const data = video.data;
-  if (!useReady(video, dropOff, curve, library, ...compared)) return <Waiting title={id} />;
+  const ready = useReady(video, dropOff, curve, library, ...compared);
   const lines = comparisons.flatMap((comparison, i) => {
     const answer = compared[i];
     return answer === undefined ? [] : [{ comparison, answer, name: names[i] ?? "" }];
   });
   return (
-    <>
-      <Heading title={data?.title ?? id}>
-        <p class="sub">{data === null ? "\u00a0" : <Facts video={data} />}</p>
-      </Heading>
+    <View title={data?.title ?? id} sub={data === null ? "\u00a0" : <Facts video={data} />} ready={ready}>
       <FilterBar hide={["creator", "genre"]} />
       <Body state={video} height={TILES}>
         {() => data !== null && (data.totals.views === 0 ? <NoViews /> : <VideoTiles video={data} dropOff={dropOff} />)}
@@ -66,7 +63,7 @@ function OneVideo({ id }: { id: string }) {
           </div>
         </>
       )}
-    </>
+    </View>
   );
 }
 

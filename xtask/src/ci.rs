@@ -57,7 +57,7 @@ fn steps() -> Result<()> {
     let lint = ["clippy", "--release", "--workspace"].into_iter().chain(ours).chain(["--", "--deny", "warnings"]);
     step("clippy of tests that need servers", &mut command("cargo", &lint.collect::<Vec<_>>()))?;
     step("compile", &mut command("cargo", &["test", "--release", "--workspace", "--no-run"]))?;
-    step("tests", &mut command("cargo", &["test", "--release", "--workspace"]))?;
+    step("tests", &mut command("cargo", &["test", "--release", "--workspace", "--no-fail-fast"]))?;
     step("build", &mut command("cargo", &["build", "--release", "--workspace", "--bins", "--examples"]))?;
     step("clippy of the Python package", &mut python_clippy())?;
     fetching.wait()?;

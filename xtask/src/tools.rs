@@ -81,7 +81,10 @@ pub fn print_times() {
 }
 
 /// Runs commands that are independent of one another, so many at once, in the order in which they are named. What one says is shown
-/// when it has ended. After a failure no other is started.
+/// when it has ended.
+///
+/// # Errors
+/// Names each that failed, with the end of what it said: it may stand far above by then.
 pub fn side_by_side(at_once: usize, commands: Vec<(&str, Command)>) -> Result<()> {
     let folder = target().join("gate");
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
@@ -92,7 +95,6 @@ pub fn side_by_side(at_once: usize, commands: Vec<(&str, Command)>) -> Result<()
     let work = || {
         while let Some((name, command)) = next() {
             if let Err(error) = quietly(name, command, &folder.join(name).with_extension("log")) {
-                waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{error:#}"));
             }
         }
@@ -103,8 +105,11 @@ pub fn side_by_side(at_once: usize, commands: Vec<(&str, Command)>) -> Result<()
         }
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("; ")) }
+    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
 }
+
+/// Lines of a failed command that are worth seeing again.
+const LAST_LINES: usize = 40;
 
 /// Runs a command whose output goes to a file, and shows the file.
 fn quietly(name: &str, mut command: Command, log: &Path) -> Result<()> {
@@ -121,7 +126,11 @@ fn quietly(name: &str, mut command: Command, log: &Path) -> Result<()> {
     drop(shown);
     let status = status.with_context(|| format!("{name}: can't start {command:?}"))?;
     if !status.success() {
-        bail!("{name} failed ({status})");
+        let said = fs::read(log).with_context(|| format!("can't read {}", log.display()))?;
+        let said = String::from_utf8_lossy(&said);
+        let lines: Vec<&str> = said.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+        bail!("{name} failed ({status}); it said at its end:\n    {}", last.join("\n    "));
     }
     took(name, began);
     Ok(())
@@ -157,12 +166,24 @@ mod tests {
             command
         };
         side_by_side(2, vec![("this", wait("a", "b")), ("that", wait("b", "a"))]).unwrap();
-        // After a failure nothing else begins.
-        let mut after = Command::new("touch");
-        after.arg(folder.join("after"));
-        let failed = side_by_side(1, vec![("fails", Command::new("false")), ("after", after)]);
-        assert!(failed.unwrap_err().to_string().contains("fails failed"));
-        assert!(!folder.join("after").exists());
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn each_failure_is_told_with_the_end_of_what_it_said() {
+        let script = |text: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", text]);
+            command
+        };
+        let commands = vec![
+            ("long", script("seq -f 'line %g' 100; exit 3")),
+            ("good", script("echo all is well")),
+            ("short", script("echo no >&2; exit 4")),
+        ];
+        let told = side_by_side(1, commands).unwrap_err().to_string();
+        assert!(told.contains("long failed (exit status: 3)") && told.contains("short failed (exit status: 4)"), "{told}");
+        assert!(told.contains("line 61\n") && told.contains("line 100\n") && told.contains("no"), "{told}");
+        assert!(!told.contains("line 60\n") && !told.contains("well"), "{told}");
     }
 }

@@ -182,7 +182,10 @@ mod tests {
             ("short", script("echo no >&2; exit 4")),
         ];
         let told = side_by_side(1, commands).unwrap_err().to_string();
-        assert!(told.contains("long failed (exit status: 3)") && told.contains("short failed (exit status: 4)"), "{told}");
+        assert!(
+            told.contains("long failed (exit status: 3)") && told.contains("short failed (exit status: 4)"),
+            "{told}"
+        );
         assert!(told.contains("line 61\n") && told.contains("line 100\n") && told.contains("no"), "{told}");
         assert!(!told.contains("line 60\n") && !told.contains("well"), "{told}");
     }

@@ -12,6 +12,8 @@ mod rows;
 pub use equation::{Equation, Report, Side};
 pub use error::Error;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use streamreel_lake::{Lake, Reading};
 use streamreel_topic::Log;
 
@@ -32,7 +34,14 @@ pub struct Names<'a> {
 ///
 /// # Errors
 /// [`Error`] if something can't be read: that is no answer, neither yes nor no.
-pub async fn audit(lake: &Lake, log: Option<&dyn Log>, names: Names<'_>) -> Result<Report, Error> {
+///
+/// Boxed, so that the compiler makes the code of all equations here, and not anew in each program that asks.
+#[inline(never)]
+pub fn audit<'a>(lake: &'a Lake, log: Option<&'a dyn Log>, names: Names<'a>) -> BoxFuture<'a, Result<Report, Error>> {
+    check(lake, log, names).boxed()
+}
+
+async fn check(lake: &Lake, log: Option<&dyn Log>, names: Names<'_>) -> Result<Report, Error> {
     let mut report = Report::default();
     received::check(lake, log, names, &mut report).await?;
     if let Some(build) = lake.published().await.map_err(Error::lake("reading gold.builds"))? {

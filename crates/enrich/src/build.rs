@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use datafusion::physical_plan::SendableRecordBatchStream;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use streamreel_lake::{Lake, Layer, SilverBuild, Table, TableId, rows_tell};
 use streamreel_viewing::{Output, Settings as ViewSettings, Totals, event_schema};
 use tokio::sync::mpsc;
@@ -84,7 +85,22 @@ pub struct Summary {
 ///
 /// # Errors
 /// Any [`Error`]: then silver stays as the last row of `silver.builds` says.
-pub async fn build(lake: &Lake, request: &Request, progress: &(dyn Fn(Progress) + Sync)) -> Result<Summary, Error> {
+///
+/// Boxed, so that the compiler makes the code of a build here, and not anew in each program that builds.
+#[inline(never)]
+pub fn build<'a>(
+    lake: &'a Lake,
+    request: &'a Request,
+    progress: &'a (dyn Fn(Progress) + Sync),
+) -> BoxFuture<'a, Result<Summary, Error>> {
+    bring_up_to_date(lake, request, progress).boxed()
+}
+
+async fn bring_up_to_date(
+    lake: &Lake,
+    request: &Request,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Summary, Error> {
     let metadata = Metadata::load(&request.metadata, &reserved_names()?)?;
     let Some(bronze) = lake.open_table(&TableId::bronze("events")).await.map_err(lake_failed("opening bronze"))? else {
         return Ok(Summary::default());

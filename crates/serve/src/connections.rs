@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -58,7 +60,19 @@ pub(crate) struct Limits {
 }
 
 /// Takes connections until it is cancelled; then ends them.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, cancelled: &CancellationToken) {
+///
+/// Boxed, so that the compiler makes the code of a connection here, and not anew in each program that runs a server.
+#[inline(never)]
+pub(crate) fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    cancelled: &CancellationToken,
+) -> BoxFuture<'_, ()> {
+    take(listener, router, limits, cancelled).boxed()
+}
+
+async fn take(listener: TcpListener, router: Router, limits: Limits, cancelled: &CancellationToken) {
     let open = Open::new(limits);
     let mut tasks = JoinSet::new();
     let mut sweep = tokio::time::interval(SWEEP);

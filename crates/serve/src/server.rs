@@ -9,6 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::middleware;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use streamreel_lake::Lake;
 use streamreel_topic::Log;
 use tokio::net::TcpListener;
@@ -146,7 +148,14 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError`]; nothing is left running then.
-    pub async fn bind(sources: Sources, settings: Settings) -> Result<Self, ServeError> {
+    ///
+    /// Boxed, so that the compiler makes the code of what it starts here, and not anew in each program that runs a server.
+    #[inline(never)]
+    pub fn bind(sources: Sources, settings: Settings) -> BoxFuture<'static, Result<Self, ServeError>> {
+        Self::open(sources, settings).boxed()
+    }
+
+    async fn open(sources: Sources, settings: Settings) -> Result<Self, ServeError> {
         let listener = listen(&settings).await?;
         let addr = listener.local_addr().map_err(|source| ServeError::Listen { addr: settings.addr, source })?;
         let limits = Limits {

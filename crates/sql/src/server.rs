@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use streamreel_lake::Lake;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -51,7 +51,14 @@ impl Server {
     /// # Errors
     /// [`Error::Exposed`] for an address that others can reach without a password and TLS; when the address, the
     /// certificate or the lake can't be used.
-    pub async fn bind(lake: Lake, settings: Settings) -> Result<Self> {
+    ///
+    /// Boxed, so that the compiler makes the code of what it opens here, and not anew in each program that runs a server.
+    #[inline(never)]
+    pub fn bind(lake: Lake, settings: Settings) -> BoxFuture<'static, Result<Self>> {
+        Self::open(lake, settings).boxed()
+    }
+
+    async fn open(lake: Lake, settings: Settings) -> Result<Self> {
         let door = Door::new(&settings)?;
         let (snapshots, session) = Snapshots::open(lake.clone()).await?;
         let snapshots = Arc::new(snapshots);
@@ -100,7 +107,19 @@ impl Server {
 }
 
 /// Takes clients in until it is to stop.
-async fn serve(listener: std::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>, stop: CancellationToken) {
+///
+/// Boxed, so that the compiler makes the code of a connection here, and not anew in each program that runs a server.
+#[inline(never)]
+fn serve(
+    listener: std::net::TcpListener,
+    door: Arc<Door>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> BoxFuture<'static, ()> {
+    take(listener, door, shared, stop).boxed()
+}
+
+async fn take(listener: std::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>, stop: CancellationToken) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the SQL endpoint can't listen"),

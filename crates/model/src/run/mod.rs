@@ -14,6 +14,8 @@ mod unseen;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use streamreel_lake::Lake;
 
 use crate::error::Result;
@@ -63,7 +65,14 @@ fn machine_clock() -> i64 {
 ///
 /// # Errors
 /// [`crate::Error::State`] when there is no silver yet; whatever is wrong in the project; what the lake refuses.
-pub async fn run(lake: &Lake, project: &Project, options: &Options) -> Result<Report> {
+///
+/// Boxed, so that the compiler makes the code of a run here, and not anew in each program that builds.
+#[inline(never)]
+pub fn run<'a>(lake: &'a Lake, project: &'a Project, options: &'a Options) -> BoxFuture<'a, Result<Report>> {
+    build_and_publish(lake, project, options).boxed()
+}
+
+async fn build_and_publish(lake: &Lake, project: &Project, options: &Options) -> Result<Report> {
     let started = Instant::now();
     let with_vars;
     let project = if options.vars.is_empty() {

@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="how long under load")
     parser.add_argument("--out", type=Path, help="where to write the JSON (default: stdout)")
     args = parser.parse_args()
-    python = tools.environment(TESTS / "surfaces/requirements.txt")
+    python = tools.environment("tests/surfaces/requirements.txt")
     if Path(sys.prefix) != python.parent.parent:
         os.execv(python, [str(python), *sys.argv])
     with tempfile.TemporaryDirectory(prefix="streamreel-load-") as scratch:

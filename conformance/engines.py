@@ -2,8 +2,6 @@
 """The engines, each installed by its lock file into a cache outside of the repository; a missing one is a failure.
 
     python3 conformance/engines.py        (installs all of them, which the checks do as well when they need one)
-
-An environment is named by its lock file's hash: a changed lock makes a new one, a half-made one is made again.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 import tools  # noqa: E402
-from tools import cached, locked, need, run, say  # noqa: E402
+from tools import cached, environment, locked, need, run, say  # noqa: E402
 
 CACHE = tools.CACHE / "engines"
 
@@ -37,19 +35,6 @@ LOCKS = (
 DELTA_JARS = 5
 
 MAVEN_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
-
-
-def environment(lock: str) -> Path:
-    """The Python of the environment for a lock file of this repository."""
-    text = (ROOT / lock).read_bytes()
-    name = f"{Path(lock).with_suffix('').as_posix().replace('/', '-')}-{sys.version_info[0]}.{sys.version_info[1]}"
-
-    def make(folder: Path) -> None:
-        say(f"installing {lock}")
-        # A lock names everything, so nothing is left to resolve.
-        tools.make_environment(folder, ["--no-deps", "--require-hashes", "--requirement", ROOT / lock])
-
-    return cached(CACHE, name, text, make) / "bin/python"
 
 
 def delta_jars() -> str:

@@ -20,8 +20,8 @@ PACKAGES = {
 def main() -> None:
     for tool, package in PACKAGES.items():
         tools.need(tool, package)
-    for requirements in sorted((tools.ROOT / "tests").glob("*/requirements.txt")):
-        tools.environment(requirements)
+    for lock in sorted(tools.ROOT.glob("tests/*/requirements.txt")):
+        tools.environment(str(lock.relative_to(tools.ROOT)))
     tools.npm()
 
 

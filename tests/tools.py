@@ -31,41 +31,29 @@ def program(given: str | None = None) -> Path:
     return found
 
 
-def environment(requirements: Path) -> Path:
-    """The Python of a virtual environment with these requirements, made the first time; changed ones make a new one.
+def environment(lock: str) -> Path:
+    """The Python of a virtual environment for a lock file of this repository, made the first time; `tests/lock.py` writes locks.
 
-    A requirement under the line `# without dependencies` is installed without what it asks for.
+    It is named by the lock file's hash: a changed lock makes a new one, a half-made one is made again.
     """
-    text = requirements.read_text()
-    whole, _, alone = text.partition("# without dependencies")
-    lists = [packages(whole), ["--no-deps", *packages(alone)]] if alone else [packages(whole)]
+    name = f"{Path(lock).with_suffix('').as_posix().replace('/', '-')}-{sys.version_info[0]}.{sys.version_info[1]}"
 
     def make(folder: Path) -> None:
-        say(f"making a Python environment for {requirements.relative_to(ROOT)}")
-        make_environment(folder, *lists)
+        say(f"installing {lock}")
+        run(uv(), "venv", "--quiet", "--clear", "--python", sys.executable, folder, env=uv_settings())
+        # A lock names everything, so nothing is left to resolve.
+        install(folder, "--no-deps", "--require-hashes", "--requirement", ROOT / lock)
 
-    return cached(target() / "venvs", requirements.parent.name, text.encode(), make) / "bin/python"
-
-
-def packages(text: str) -> list[str]:
-    """The requirements that a text lists."""
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-
-
-def make_environment(folder: Path, *lists: list) -> None:
-    """A virtual environment, with what these lists of arguments of `install` bring into it."""
-    run(uv(), "venv", "--quiet", "--clear", "--python", sys.executable, folder, env=_uv_settings())
-    for arguments in lists:
-        install(folder, *arguments)
+    return cached(CACHE / "environments", name, (ROOT / lock).read_bytes(), make) / "bin/python"
 
 
 def install(folder: Path, *arguments: object) -> None:
     """Installs into a virtual environment; arguments are those of pip."""
     python = folder / "bin/python"
-    run(uv(), "pip", "install", "--quiet", "--system-certs", "--python", python, *arguments, env=_uv_settings())
+    run(uv(), "pip", "install", "--quiet", "--system-certs", "--python", python, *arguments, env=uv_settings())
 
 
-def _uv_settings() -> dict[str, str]:
+def uv_settings() -> dict[str, str]:
     """The environment for uv, which does not read where pip is told to get packages from."""
     ask = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
     asked = subprocess.run(ask, check=False, capture_output=True, text=True)

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--program", help="the program (default: cargo's release build)")
     args = parser.parse_args()
     program = tools.program(args.program)
-    python = tools.environment(HERE / "requirements.txt")
+    python = tools.environment("tests/deploy/requirements.txt")
     binaries = python.parent
     tools.say("compose.yaml")
     tools.run(binaries / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--home", help="a home with a published build (default: a demo)")
     args = parser.parse_args()
     program = tools.program(args.program)
-    python = tools.environment(HERE / "requirements.txt")
+    python = tools.environment("tests/exports/requirements.txt")
     with tempfile.TemporaryDirectory(prefix="streamreel-exports-") as scratch:
         home = args.home or Path(scratch, "home")
         if not args.home:

@@ -14,7 +14,7 @@ import tools  # noqa: E402
 
 
 def main() -> None:
-    python = tools.environment(HERE / "requirements.txt")
+    python = tools.environment("tests/interop/requirements.txt")
     os.execv(python, [str(python), str(HERE / "read_lake.py"), *sys.argv[1:]])
 
 

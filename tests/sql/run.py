@@ -76,7 +76,7 @@ def main() -> int:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     arguments = sys.argv[1:] or [str(HERE)]
-    python = str(tools.environment(HERE / "requirements.txt"))
+    python = str(tools.environment("tests/sql/requirements.txt"))
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, env=environment, cwd=ROOT).returncode
 

@@ -51,7 +51,7 @@ def main() -> int:
     program = tools.program(args.program)
     for tool, package in TOOLS.items():
         tools.need(tool, package)
-    python = tools.environment(HERE / "requirements.txt")
+    python = tools.environment("tests/surfaces/requirements.txt")
     scratch = Path(tempfile.mkdtemp(prefix="streamreel-surfaces-"))
     failed = []
     try:

@@ -4,9 +4,9 @@ by row.
 
     python3 conformance/run.py [--engine NAME ...] [--quick] [--program PATH] [--keep]
 
-Engines are installed by their lock files into ~/.cache/streamreel/engines the first time (PyPI, Maven Central); needed
-are Python 3.11 with venv, Rust, and for some of them a JDK 17 and Maven. Rows that differ are shown; exit status 0 if
-there are none.
+Engines are installed by their lock files into ~/.cache/streamreel the first time (PyPI, Maven Central); needed are
+Python 3.11 with venv, Rust, and for some of them a JDK 17 and Maven. Rows that differ are shown; exit status 0 if there
+are none.
 """
 
 from __future__ import annotations

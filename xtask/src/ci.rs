@@ -9,29 +9,11 @@ use crate::fetch::Fetching;
 use crate::tidy;
 use crate::tools::{command, print_times, program, side_by_side, step, target};
 
-/// What is independent of one another, longest first; two at once, as most of it waits for a good part of its time.
+/// Of what is independent of one another, two at once: most of it waits for a good part of its time.
 const AT_ONCE: usize = 2;
-
-/// Verbs of this program, by their names in the gate.
-const VERBS: [(&str, &[&str]); 5] = [
-    ("crash on Kafka", &["crash", "kafka"]),
-    ("Kafka", &["kafka"]),
-    ("crash on a store", &["crash", "store"]),
-    ("S3", &["s3"]),
-    ("crash on the embedded log", &["crash", "embedded"]),
-];
 
 /// Tests that `--all-targets` leaves out, as no run of all tests is to need their servers.
 const NEED_SERVERS: [&str; 5] = ["kafka", "s3", "group", "login", "crash"];
-
-/// What people and programs look at, each driven by the clients that it is for.
-const SURFACES: [(&str, &str); 5] = [
-    ("page", "tests/page/run.py"),
-    ("SQL clients", "tests/sql/run.py"),
-    ("surfaces", "tests/surfaces/run.py"),
-    ("exports", "tests/exports/run.py"),
-    ("deployment", "tests/deploy/run.py"),
-];
 
 /// The Python package is a workspace of its own.
 const PYTHON: &str = "python/Cargo.toml";
@@ -69,13 +51,25 @@ fn steps() -> Result<()> {
     side_by_side(AT_ONCE, independent())
 }
 
+/// In the order in which they begin: the longest first, and what promises answers within seconds beside what mostly waits.
 fn independent() -> Vec<(&'static str, Command)> {
-    let verbs = VERBS.map(|(name, args)| (name, command("cargo", &[&["xtask"], args].concat())));
-    let surfaces = SURFACES.map(|(name, script)| (name, command("python3", &[script])));
+    let verb = |name, args: &[&str]| (name, command("cargo", &[&["xtask"], args].concat()));
+    let script = |name, path| (name, command("python3", &[path]));
     // Few events through each; `cargo xtask full conformance` takes many.
     let quick = |name: &'static str| (name, comparison(&["--quick", "--engine", name].map(str::to_owned)));
-    let engines = ENGINES.into_iter().rev().map(quick);
-    verbs.into_iter().chain(surfaces).chain(engines).collect()
+    let first = [
+        verb("crash on Kafka", &["crash", "kafka"]),
+        verb("Kafka", &["kafka"]),
+        verb("crash on a store", &["crash", "store"]),
+        script("SQL clients", "tests/sql/run.py"),
+        verb("S3", &["s3"]),
+        script("surfaces", "tests/surfaces/run.py"),
+        verb("crash on the embedded log", &["crash", "embedded"]),
+        script("page", "tests/page/run.py"),
+        script("exports", "tests/exports/run.py"),
+        script("deployment", "tests/deploy/run.py"),
+    ];
+    first.into_iter().chain(ENGINES.into_iter().rev().map(quick)).collect()
 }
 
 fn python_clippy() -> Command {

@@ -11,7 +11,8 @@ mod kafka;
 mod page;
 mod serving;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 
 use crate::measure::{Scratch, machine};
 use crate::report::Report;
@@ -69,15 +70,20 @@ impl Sizes {
     };
 }
 
-/// Runs all of it, or the one part that is named; each is a section of the page. With `--quick` sizes are a tenth, and nothing is
-/// written.
-pub fn run(args: &[String]) -> Result<()> {
-    let quick = args.iter().any(|arg| arg == "--quick");
-    let only = args.iter().find(|arg| !arg.starts_with("--"));
-    if let Some(only) = only.filter(|only| PARTS.iter().all(|(name, _)| name != only)) {
-        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
-        bail!("{only} is no part; there are {}", names.join(", "));
-    }
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this section of the page
+    #[arg(value_parser = PossibleValuesParser::new(PARTS.iter().map(|(name, _)| *name)))]
+    part: Option<String>,
+    /// A tenth of the sizes, and nothing is written
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Runs all of it, or the one part that is named; each is a section of the page.
+pub fn run(args: &Args) -> Result<()> {
+    let (only, quick) = (args.part.as_deref(), args.quick);
     let sizes = if quick { Sizes::QUICK } else { Sizes::FULL };
     step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
     step("build the direct job", &mut cargo("build", &["--release", "--example", "measure"]))?;
@@ -88,7 +94,7 @@ pub fn run(args: &[String]) -> Result<()> {
         intro: INTRO.to_owned(),
         headings: PARTS.iter().map(|(name, _)| heading(name)).collect(),
     };
-    for (name, part) in PARTS.iter().filter(|(name, _)| only.is_none_or(|only| only == name)) {
+    for (name, part) in PARTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
         eprintln!("==> {name}");
         let mut page = Page::new(machine()?);
         part(&sizes, &scratch, &mut page).with_context(|| (*name).to_owned())?;

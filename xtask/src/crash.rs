@@ -8,10 +8,11 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
+use clap::builder::PossibleValuesParser;
 
 use crate::measure::machine;
 use crate::report::Report;
-use crate::tools::{cargo, command, step, values};
+use crate::tools::{cargo, command, step};
 
 /// Each is a test of this name, and what it is.
 const GEARS: [(&str, &str); 3] = [
@@ -19,24 +20,37 @@ const GEARS: [(&str, &str); 3] = [
     ("kafka", "topics on a Kafka, two processors"),
     ("store", "topics in the home, the lake in a bucket"),
 ];
-/// Of each gear.
-const ROUNDS: &str = "3";
 const ABOUT: &str = include_str!("crash.md");
 
 /// Rounds by their seed, as the test says them.
 type Rounds = BTreeMap<u64, String>;
 
+/// What to hurt, and how often.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these gears
+    #[arg(value_name = "GEAR", value_parser = PossibleValuesParser::new(GEARS.map(|(gear, _)| gear)))]
+    gears: Vec<String>,
+    /// Rounds of each gear
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rounds: u32,
+    /// The first round's; the next has the next one
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Add those that held to docs/reliability.md
+    #[arg(long)]
+    write: bool,
+}
+
 /// Runs rounds in the gears that are named, else in all.
-pub fn run(args: &[String]) -> Result<()> {
-    let value = |flag: &str| values(args, flag).first().copied();
-    let (rounds, seed) = (value("--rounds").unwrap_or(ROUNDS), value("--seed").unwrap_or("1"));
-    let is_named = |gear: &str| args.iter().any(|arg| arg == gear);
-    let none_named = !GEARS.iter().any(|(gear, _)| is_named(gear));
+pub fn run(args: &Args) -> Result<()> {
+    let Args { rounds, seed, .. } = args;
     need_clock()?;
-    let gears = GEARS.into_iter().map(|(gear, _)| gear).filter(|gear| none_named || is_named(gear)).collect::<Vec<_>>();
+    let is_wanted = |gear: &&str| args.gears.is_empty() || args.gears.iter().any(|wanted| wanted == gear);
+    let gears = GEARS.into_iter().map(|(gear, _)| gear).filter(is_wanted).collect::<Vec<_>>();
     eprintln!("==> {rounds} rounds of {}", gears.join(", "));
-    let (held, all_held) = rounds_of(&gears, rounds, seed)?;
-    if args.iter().any(|arg| arg == "--write") {
+    let (held, all_held) = rounds_of(&gears, &rounds.to_string(), &seed.to_string())?;
+    if args.write {
         add(held)?;
     }
     if !all_held {

@@ -9,11 +9,12 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use clap::builder::PossibleValuesParser;
 
 use crate::conformance::ENGINES;
 use crate::measure::{Scratch, machine};
 use crate::report::Report;
-use crate::tools::{cargo, step, values};
+use crate::tools::{cargo, step};
 
 const INTRO: &str = "# What takes longer
 
@@ -68,17 +69,29 @@ const LARGE: &[Large] = &[
     Large { seed: "3", dirt: "0.1", ..KILLS },
 ];
 
-/// Runs all of it, or one of its parts. With `--quick` sizes are small and nothing is written.
-pub fn run(args: &[String]) -> Result<()> {
-    let quick = args.iter().any(|arg| arg == "--quick");
-    let is_value = |at: usize| at > 0 && ["--log", "--engine"].contains(&&*args[at - 1]);
-    let only = (0..args.len()).find(|at| !args[*at].starts_with("--") && !is_value(*at)).map(|at| &args[at]);
-    if let Some(only) = only.filter(|only| !PARTS.contains(&only.as_str())) {
-        bail!("{only} is no part; there are {}", PARTS.join(", "));
-    }
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this part
+    #[arg(value_parser = PossibleValuesParser::new(PARTS))]
+    part: Option<String>,
+    /// Soak only with the topics on this log; may be repeated
+    #[arg(long = "log", value_name = "NAME", value_parser = PossibleValuesParser::new(soak::LOGS))]
+    logs: Vec<String>,
+    /// Compare only with this engine; may be repeated
+    #[arg(long = "engine", value_name = "NAME", value_parser = PossibleValuesParser::new(ENGINES))]
+    engines: Vec<String>,
+    /// Small sizes, and nothing is written
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Runs all of it, or one of its parts.
+pub fn run(args: &Args) -> Result<()> {
+    let (only, quick) = (args.part.as_deref(), args.quick);
     step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
     let scratch = Scratch::new("full")?;
-    for part in PARTS.into_iter().filter(|part| only.is_none_or(|only| only == part)) {
+    for part in PARTS.into_iter().filter(|part| only.is_none_or(|only| only == *part)) {
         eprintln!("==> {part}");
         match part {
             "exact" => put(part, quick, &exact(quick)?)?,
@@ -87,27 +100,20 @@ pub fn run(args: &[String]) -> Result<()> {
                 if quick { eprint!("{lost}") } else { loss::write(&lost)? }
             }
             "soak" => {
-                for log in chosen(args, "--log", &soak::LOGS)? {
+                for log in chosen(&args.logs, &soak::LOGS) {
                     put(&soak_on(log), quick, &soak::soak(&scratch, log, if quick { 45 } else { 1_200 })?)?;
                 }
             }
-            _ => engines::compare(&chosen(args, "--engine", &ENGINES)?, quick)?,
+            _ => engines::compare(&chosen(&args.engines, &ENGINES), quick)?,
         }
     }
     Ok(())
 }
 
-/// What `flag` names, each of which must be known; all where it names none, or `all`.
-fn chosen(args: &[String], flag: &str, known: &[&'static str]) -> Result<Vec<&'static str>> {
-    if args.last().is_some_and(|last| last == flag) {
-        bail!("{flag} wants a name; there are {}", known.join(", "));
-    }
-    let wanted = values(args, flag);
-    if let Some(other) = wanted.iter().find(|wanted| !known.contains(wanted) && **wanted != "all") {
-        bail!("there is no {other} for {flag}; there are {}", known.join(", "));
-    }
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.contains(&name) || wanted.contains(&"all");
-    Ok(known.iter().copied().filter(|name| is_wanted(name)).collect())
+/// Those of the known that are wanted; all where none is named.
+fn chosen(wanted: &[String], known: &[&'static str]) -> Vec<&'static str> {
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    known.iter().copied().filter(|name| is_wanted(name)).collect()
 }
 
 /// The part of one log.
@@ -169,23 +175,4 @@ fn exact(quick: bool) -> Result<String> {
         let _ = writeln!(text, "| {what} | {records} | {seed} | {dirt} | {kills} | passed in {passed_s:.0} s |");
     }
     Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_are_chosen_or_those_that_are_named() {
-        let chosen = |args: &str| {
-            let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-            chosen(&args, "--log", &soak::LOGS).map_err(|error| error.to_string())
-        };
-        assert_eq!(chosen("soak"), Ok(vec!["embedded", "kafka"]));
-        assert_eq!(chosen("soak --log all"), Ok(vec!["embedded", "kafka"]));
-        assert_eq!(chosen("soak --log kafka"), Ok(vec!["kafka"]));
-        let unknown = chosen("soak --log kafka --log pulsar").unwrap_err();
-        assert_eq!(chosen("soak --log").unwrap_err(), "--log wants a name; there are embedded, kafka");
-        assert_eq!(unknown, "there is no pulsar for --log; there are embedded, kafka");
-    }
 }

@@ -2,18 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-
-/// What follows a flag, each time that it is there.
-pub fn values<'a>(args: &'a [String], flag: &str) -> Vec<&'a str> {
-    args.windows(2).filter(|pair| pair[0] == flag).map(|pair| &*pair[1]).collect()
-}
 
 /// The repository's root. Asked of cargo each time, not when this was compiled: clones may share a target directory.
 pub fn root() -> PathBuf {
@@ -108,8 +103,17 @@ pub fn side_by_side(at_once: usize, commands: Vec<(&str, Command)>) -> Result<()
     if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
 }
 
-/// Lines of a failed command that are worth seeing again.
+/// Lines of a failed command that are worth seeing again, and what they may have in all.
 const LAST_LINES: usize = 40;
+const LAST_BYTES: u64 = 64 << 10;
+
+fn end_of(said: &mut File) -> io::Result<String> {
+    let bytes = said.metadata()?.len();
+    said.seek(SeekFrom::Start(bytes.saturating_sub(LAST_BYTES)))?;
+    let mut end = Vec::new();
+    said.take(LAST_BYTES).read_to_end(&mut end)?;
+    Ok(String::from_utf8_lossy(&end).into_owned())
+}
 
 /// Runs a command whose output goes to a file, and shows the file.
 fn quietly(name: &str, mut command: Command, log: &Path) -> Result<()> {
@@ -126,9 +130,8 @@ fn quietly(name: &str, mut command: Command, log: &Path) -> Result<()> {
     drop(shown);
     let status = status.with_context(|| format!("{name}: can't start {command:?}"))?;
     if !status.success() {
-        let said = fs::read(log).with_context(|| format!("can't read {}", log.display()))?;
-        let said = String::from_utf8_lossy(&said);
-        let lines: Vec<&str> = said.lines().collect();
+        let end = end_of(&mut said).with_context(|| format!("can't read {}", log.display()))?;
+        let lines: Vec<&str> = end.lines().collect();
         let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
         bail!("{name} failed ({status}); it said at its end:\n    {}", last.join("\n    "));
     }

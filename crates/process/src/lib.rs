@@ -22,6 +22,7 @@ mod decimal;
 mod error;
 mod landing;
 mod lane;
+mod ledger;
 pub mod names;
 mod positions;
 mod processor;

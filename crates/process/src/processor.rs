@@ -12,6 +12,7 @@ use streamreel_topic::Log;
 use crate::arrival::Keepers;
 use crate::cleaning::Origin;
 use crate::error::{self, Error, Result};
+use crate::ledger::Ledger;
 use crate::names;
 use crate::positions::{Goal, Positions};
 use crate::report::{Progress, Summary};
@@ -187,12 +188,12 @@ impl Processor {
             watch: &watch,
             notices,
         };
-        let task = Task { origins: &self.origins, membership: &*membership, until, cancel, goal, report, tell };
+        let task = Task { origins: &self.origins, membership: &*membership, until, cancel, goal };
         if let Some(sink) = &mut sink {
             // Of a shift that failed.
             sink.abort();
         }
-        shift::work(task, &keepers, sink, &noticed);
+        shift::work(task, Ledger::new(report, tell), &keepers, sink, &noticed);
         drop(keepers);
         watch.into_result()
     }

@@ -7,7 +7,7 @@
 //! asked ──> the worker reads no more of it ──> both sinks commit ──> released
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
@@ -19,10 +19,10 @@ use streamreel_topic::{Change, Membership, TopicPartition};
 use crate::arrival::Keepers;
 use crate::cleaning::Origin;
 use crate::error::{self, Result};
-use crate::lane::{Lane, LaneId};
+use crate::lane::LaneId;
+use crate::ledger::Ledger;
 use crate::positions::Goal;
 use crate::processor::Until;
-use crate::report::{PartitionReport, Progress};
 use crate::sinks::{BronzeSink, SinkKind};
 use crate::threads::{Notice, Order, Seat, Worker, run_sink};
 use crate::watch::Watch;
@@ -40,9 +40,6 @@ pub(crate) struct Task<'a> {
     pub(crate) cancel: &'a AtomicBool,
     /// Of a run to the end.
     pub(crate) goal: Option<&'a mut Goal>,
-    /// Is told of every commit.
-    pub(crate) report: &'a mut Progress,
-    pub(crate) tell: &'a dyn Fn(&mut Progress),
 }
 
 /// A partition that this processor has been given.
@@ -66,16 +63,15 @@ enum Stage {
 }
 
 /// The thread that runs the others.
-struct Shift<'scope, 'env: 'scope> {
+struct Shift<'scope, 'env: 'scope, 'ledger> {
     scope: &'scope Scope<'scope, 'env>,
     task: Task<'env>,
+    ledger: &'scope mut Ledger<'ledger>,
     keepers: &'env Keepers<'env>,
     /// Of each worker.
     orders: Vec<Sender<Order>>,
     has_bronze: bool,
     posts: BTreeMap<TopicPartition, Post>,
-    /// Place in the report of each lane's partition.
-    reports: HashMap<LaneId, usize>,
     next_lane: LaneId,
     /// No partition is taken any more.
     is_closing: bool,
@@ -83,8 +79,14 @@ struct Shift<'scope, 'env: 'scope> {
 }
 
 /// Works until it is cancelled or the goal is reached; then what is open is finished. What any of the threads could not do is told
-/// to the watch, and the open commits are given up then.
-pub(crate) fn work(task: Task<'_>, keepers: &Keepers<'_>, bronze: Option<&mut BronzeSink>, noticed: &Receiver<Notice>) {
+/// to the watch, and the open commits are given up then; what was committed until all have ended is in the ledger.
+pub(crate) fn work(
+    task: Task<'_>,
+    mut ledger: Ledger<'_>,
+    keepers: &Keepers<'_>,
+    bronze: Option<&mut BronzeSink>,
+    noticed: &Receiver<Notice>,
+) {
     let (settings, watch) = (keepers.settings, keepers.watch);
     std::thread::scope(|scope| {
         let has_bronze = bronze.is_some();
@@ -108,20 +110,21 @@ pub(crate) fn work(task: Task<'_>, keepers: &Keepers<'_>, bronze: Option<&mut Br
         let shift = Shift {
             scope,
             task,
+            ledger: &mut ledger,
             keepers,
             orders,
             has_bronze,
             posts: BTreeMap::new(),
-            reports: HashMap::new(),
             next_lane: 0,
             is_closing: false,
             asked_others: None,
         };
         watch.over(|| shift.run(noticed));
     });
+    ledger.close(noticed);
 }
 
-impl Shift<'_, '_> {
+impl Shift<'_, '_, '_> {
     fn run(mut self, noticed: &Receiver<Notice>) -> Result<()> {
         while !self.watch().has_failed() {
             match noticed.recv_timeout(TICK) {
@@ -134,10 +137,7 @@ impl Shift<'_, '_> {
             }
             self.watch().check_membership()?;
             self.follow_the_group()?;
-            if self.task.report.assigned != self.posts.len() {
-                self.task.report.assigned = self.posts.len();
-                (self.task.tell)(self.task.report);
-            }
+            self.ledger.assigned(self.posts.len());
             if !self.is_closing && self.is_over()? {
                 self.close();
             }
@@ -211,40 +211,16 @@ impl Shift<'_, '_> {
     }
 
     fn hear(&mut self, notice: Notice) -> Result<()> {
-        match notice {
-            Notice::Rebuilt(rebuilt) => self.task.report.rebuilt.push(rebuilt),
-            Notice::Read => {
-                (self.task.tell)(self.task.report);
-                let now_s = self.task.report.elapsed_s;
-                self.task.report.first_read_s.get_or_insert(now_s);
-            }
-            Notice::Arrived(seat) => return self.seat(seat),
-            Notice::Ended { lane } => return self.end(lane),
-            Notice::Committed { sink, lanes, counts } => {
-                let report = &mut *self.task.report;
-                report.counts.add(&counts);
-                for reached in lanes {
-                    let Some(place) = self.reports.get(&reached.lane) else { continue };
-                    let partition = &mut report.partitions[*place];
-                    partition.remembered = reached.remembered;
-                    match sink {
-                        SinkKind::Topics => partition.topics_next = Some(reached.next),
-                        SinkKind::Bronze => partition.bronze_next = Some(reached.next),
-                    }
-                }
-                match sink {
-                    SinkKind::Topics => report.topics_commits += 1,
-                    SinkKind::Bronze => report.bronze_commits += 1,
-                }
-                (self.task.tell)(report);
-            }
+        match self.ledger.hear(notice) {
+            Some(Notice::Arrived(seat)) => self.seat(seat),
+            Some(Notice::Ended { lane }) => self.end(lane),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Gives a lane that is ready to the worker with the fewest.
     fn seat(&mut self, seat: Box<Seat>) -> Result<()> {
-        self.note(&seat.lane);
+        self.ledger.enter(&seat.lane);
         let mut lanes = vec![0; self.orders.len()];
         for post in self.posts.values() {
             if let Stage::AtWork(worker) = post.stage {
@@ -271,25 +247,6 @@ impl Shift<'_, '_> {
         // A worker that has gone has said why.
         let _ = self.orders[worker].send(Order::Take(seat));
         Ok(())
-    }
-
-    /// Enters the partition of a lane into the report.
-    fn note(&mut self, lane: &Lane) {
-        let (topic, partition) = (&lane.source.topic, lane.source.partition);
-        let partitions = &mut self.task.report.partitions;
-        let known = partitions.iter().position(|known| known.topic == *topic && known.partition == partition);
-        let place = known.unwrap_or_else(|| {
-            partitions.push(PartitionReport {
-                topic: topic.clone(),
-                partition,
-                from: lane.at,
-                end: lane.range_end,
-                ..PartitionReport::default()
-            });
-            partitions.len() - 1
-        });
-        (partitions[place].topics_next, partitions[place].bronze_next) = (lane.topics_from, lane.bronze_from);
-        self.reports.insert(lane.id, place);
     }
 
     /// A sink has all of a lane.

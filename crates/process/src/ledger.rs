@@ -89,3 +89,22 @@ impl<'a> Ledger<'a> {
         (self.tell)(self.report);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn what_is_committed_while_a_run_breaks_off_is_counted() {
+        let (notices, noticed) = channel();
+        let counts = Counts { received: 5, clean: 4, duplicates: 1, ..Counts::default() };
+        notices.send(Notice::Ended { lane: 0 }).unwrap();
+        notices.send(Notice::Committed { sink: SinkKind::Topics, lanes: Vec::new(), counts }).unwrap();
+        let mut report = Progress::default();
+        Ledger::new(&mut report, &|_| ()).close(&noticed);
+        assert_eq!((report.counts.received, report.counts.clean, report.counts.duplicates), (5, 4, 1));
+        assert_eq!((report.topics_commits, report.bronze_commits), (1, 0));
+    }
+}

@@ -13,7 +13,11 @@ PACKAGES = {
     "npm": "npm",
     "psql": "postgresql-client",
     "chromium": "chromium",
+    "curl": "curl",
+    "openssl": "openssl",
     "systemd-analyze": "systemd",
+    # Not for these tests: two installers at once are one too many, so all of Debian's packages are got here.
+    "faketime": "faketime",
 }
 
 

@@ -31,17 +31,6 @@ def run(*command: object, **options) -> None:
     subprocess.run([str(part) for part in command], check=True, **options)
 
 
-def install_tools() -> None:
-    """Installs what is missing from Debian."""
-    missing = [package for tool, package in DEBIAN.items() if not shutil.which(tool)]
-    if missing:
-        run("apt-get", "update", "-q")
-        run("apt-get", "install", "-qy", "--no-install-recommends", *missing)
-    still = [tool for tool in DEBIAN if not shutil.which(tool)]
-    if still:
-        sys.exit(f"{', '.join(still)}: not there, and not to be had from Debian's packages {', '.join(missing)}")
-
-
 def driver() -> Path:
     """The JDBC driver."""
     jar = FOLDER / "postgresql.jar"
@@ -63,7 +52,8 @@ def lake(program: Path) -> Path:
 
 def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    install_tools()
+    for tool, package in DEBIAN.items():
+        tools.need(tool, package)
     # The program and the example together, so that libraries get the same features as in every other build.
     run("cargo", "build", "--release", "--workspace", "--bins", "--examples", cwd=ROOT)
     program = TARGET / "release" / "streamreel"

@@ -119,7 +119,7 @@ impl Engine {
     pub(crate) fn start(&self, state: SessionState, plan: LogicalPlan) -> Running {
         let (sender, batches) = mpsc::channel(1);
         let stop = Arc::new(AtomicBool::new(false));
-        let pool = self.memory.query(self.query_memory);
+        let pool = self.memory.query(self.query_memory, &stop);
         let environment = Arc::new(RuntimeEnv { memory_pool: pool, ..RuntimeEnv::clone(&self.environment) });
         let stopped = Arc::clone(&stop);
         let task = self.queries.spawn(async move {

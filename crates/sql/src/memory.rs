@@ -1,9 +1,12 @@
-//! Memory of queries: one may use so much, and all together so much.
+//! Memory of queries: one may use so much, and all together so much; one that is to stop gets no more.
 
 use std::{
     fmt,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use datafusion::{
@@ -12,6 +15,8 @@ use datafusion::{
         FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool,
     },
 };
+
+use crate::yields;
 
 /// Consumers that an out-of-memory error names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
@@ -29,11 +34,11 @@ impl Shared {
         Arc::new(Self { limit, used: Mutex::new(0) })
     }
 
-    /// A pool for one query, which may use so many bytes of it.
-    pub(crate) fn query(self: &Arc<Self>, limit: usize) -> Arc<dyn MemoryPool> {
+    /// A pool for one query, which may use so many bytes of it until `stop`.
+    pub(crate) fn query(self: &Arc<Self>, limit: usize, stop: &Arc<AtomicBool>) -> Arc<dyn MemoryPool> {
         let limit = limit.min(self.limit);
         let own = FairSpillPool::new(limit);
-        let pool = QueryPool { own, limit, shared: Arc::clone(self) };
+        let pool = QueryPool { own, limit, shared: Arc::clone(self), stop: Arc::clone(stop) };
         Arc::new(TrackConsumersPool::new(pool, NAMED_CONSUMERS))
     }
 
@@ -58,6 +63,7 @@ struct QueryPool {
     own: FairSpillPool,
     limit: usize,
     shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
 }
 
 impl fmt::Display for QueryPool {
@@ -91,6 +97,10 @@ impl MemoryPool for QueryPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        // A sort merges and spills all that it holds without letting go of its thread, but it asks here for each batch.
+        if self.stop.load(Ordering::Relaxed) {
+            return yields::stopped();
+        }
         self.own.try_grow(reservation, additional)?;
         self.shared.take(additional).inspect_err(|_| self.own.shrink(reservation, additional))
     }
@@ -111,7 +121,8 @@ mod tests {
     #[test]
     fn a_query_gets_its_own_share_and_never_more_than_is_left() {
         let shared = Shared::new(100);
-        let (one, two) = (shared.query(80), shared.query(80));
+        let never = Arc::default();
+        let (one, two) = (shared.query(80, &never), shared.query(80, &never));
         let first = MemoryConsumer::new("first").register(&one);
         let second = MemoryConsumer::new("second").register(&two);
         assert!(first.try_grow(81).is_err(), "more than one query may use");
@@ -122,6 +133,18 @@ mod tests {
         drop(first);
         second.try_grow(40).unwrap();
         drop(second);
+        assert_eq!(*shared.used(), 0);
+    }
+
+    #[test]
+    fn a_query_that_is_to_stop_gets_no_more() {
+        let (shared, stop) = (Shared::new(100), Arc::new(AtomicBool::new(false)));
+        let pool = shared.query(80, &stop);
+        let consumer = MemoryConsumer::new("sort").register(&pool);
+        consumer.try_grow(10).unwrap();
+        stop.store(true, Ordering::Relaxed);
+        assert!(consumer.try_grow(1).unwrap_err().to_string().contains("stopped"));
+        drop(consumer);
         assert_eq!(*shared.used(), 0);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The engine makes sources yield to the scheduler, but a join can turn one batch of a source into millions without going
 //! back to it. A query that doesn't yield can't be stopped. So every join yields with each batch that it gives, and one that
-//! compares all rows with all rows, and may give none for long, looks at each comparison whether it is to stop.
+//! compares all rows with all rows, and may give none for long, looks at each comparison whether it is to stop. What sorts or
+//! groups is stopped where it asks for memory (`memory`).
 
 use std::{
     fmt,
@@ -83,6 +84,11 @@ pub(crate) fn interruptible(plan: Arc<dyn ExecutionPlan>, stop: &Arc<AtomicBool>
     wrapped.map(|transformed| transformed.data)
 }
 
+/// What ends a query that is to stop; nobody waits for its answer.
+pub(crate) fn stopped<T>() -> Result<T> {
+    exec_err!("the query was stopped")
+}
+
 /// A condition that fails when its query is to stop.
 #[derive(Debug)]
 struct Stoppable {
@@ -113,7 +119,7 @@ impl fmt::Display for Stoppable {
 impl PhysicalExpr for Stoppable {
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         if self.stop.load(Ordering::Relaxed) {
-            return exec_err!("the query was stopped");
+            return stopped();
         }
         self.condition.evaluate(batch)
     }

@@ -310,6 +310,8 @@ fn advice(code: Code) -> &'static str {
 pub(super) fn code(error: &KafkaError) -> Option<Code> {
     match error {
         KafkaError::Transaction(error) => Some(error.code()),
+        // The client's library finds none in this one.
+        KafkaError::AdminOp(code) => Some(*code),
         other => other.rdkafka_error_code(),
     }
 }
@@ -383,6 +385,18 @@ mod tests {
         assert!(error.to_string().contains("enable.idempotence"), "{error}");
         let place = Place::new(&settings("kafka://a:1", &[("message.max.bytes", "5000000")])).unwrap();
         assert_eq!(place.max_record_bytes(), 5_000_000);
+    }
+
+    #[test]
+    fn what_passes_is_asked_again_however_the_client_says_it() {
+        let place = Place::new(&settings("kafka://a:1", &[])).unwrap();
+        let busy = [KafkaError::AdminOp(Code::OperationTimedOut), KafkaError::MetadataFetch(Code::AllBrokersDown)];
+        for error in busy {
+            let mut answers = [Ok(7), Err(error)].into_iter().rev();
+            assert_eq!(place.patiently("try", |_| answers.next().unwrap()).unwrap(), 7);
+        }
+        let refused = place.patiently("try", |_| Err::<(), _>(KafkaError::AdminOp(Code::UnsupportedVersion)));
+        assert!(matches!(refused, Err(Error::Kafka { .. })), "{refused:?}");
     }
 
     #[test]

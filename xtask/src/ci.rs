@@ -48,6 +48,8 @@ fn steps() -> Result<()> {
     step("demo", &mut command(program(), &["--home", &home_text, "demo"]))?;
     step("other readers", &mut command("python3", &["tests/interop/run.py", &home_text]))?;
     std::fs::remove_dir_all(&home).with_context(|| format!("can't remove {}", home.display()))?;
+    // Alone, for it measures how much a server does in a second after it was told to stop.
+    step("SQL clients", &mut command("python3", &["tests/sql/run.py"]))?;
     side_by_side(AT_ONCE, independent())
 }
 
@@ -61,9 +63,8 @@ fn independent() -> Vec<(&'static str, Command)> {
         verb("crash on Kafka", &["crash", "kafka"]),
         verb("Kafka", &["kafka"]),
         verb("crash on a store", &["crash", "store"]),
-        script("SQL clients", "tests/sql/run.py"),
-        verb("S3", &["s3"]),
         script("surfaces", "tests/surfaces/run.py"),
+        verb("S3", &["s3"]),
         verb("crash on the embedded log", &["crash", "embedded"]),
         script("page", "tests/page/run.py"),
         script("exports", "tests/exports/run.py"),

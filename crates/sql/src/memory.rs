@@ -97,7 +97,7 @@ impl MemoryPool for QueryPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        // A sort merges and spills all that it holds without letting go of its thread, but it asks here for each batch.
+        // What gathers rows may not let go of its thread for long, but it asks here for each batch.
         if self.stop.load(Ordering::Relaxed) {
             return yields::stopped();
         }

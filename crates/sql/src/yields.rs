@@ -3,7 +3,7 @@
 //! The engine makes sources yield to the scheduler, but a join can turn one batch of a source into millions without going
 //! back to it. A query that doesn't yield can't be stopped. So every join yields with each batch that it gives, and one that
 //! compares all rows with all rows, and may give none for long, looks at each comparison whether it is to stop. What sorts or
-//! groups is stopped where it asks for memory (`memory`).
+//! groups is stopped where it asks for memory (`memory`); only a sort that has begun to write to disk what it holds writes all of it.
 
 use std::{
     fmt,

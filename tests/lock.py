@@ -40,9 +40,9 @@ def resolved(source: Path, requirements: str, known: Path, *flags: str) -> str:
         result = asked.with_suffix(".txt")
         if known.is_file():
             result.write_bytes(known.read_bytes())
-        tools.run(tools.uv(), "pip", "compile", "--quiet", "--system-certs", "--universal", "--python-version", PYTHON, "--generate-hashes",
-                  "--no-header", *flags, "--output-file", result.relative_to(scratch), asked.relative_to(scratch),
-                  cwd=scratch, env=tools.uv_settings(), stdout=subprocess.DEVNULL)
+        tools.run(tools.uv(), "pip", "compile", "--quiet", "--system-certs", "--universal", "--python-version", PYTHON,
+                  "--generate-hashes", "--no-header", *flags, "--output-file", result.relative_to(scratch),
+                  asked.relative_to(scratch), cwd=scratch, env=tools.uv_settings(), stdout=subprocess.DEVNULL)
         return result.read_text()
 
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 
-use crate::tools::{command, step};
+use crate::tools::{ALL, command, step};
 
 /// The engines that `conformance/run.py` knows, the lighter ones first.
 pub const ENGINES: [&str; 7] = ["package", "kafka", "dbt-duckdb", "dbt-spark", "airflow", "flink", "spark"];
@@ -14,7 +14,7 @@ pub const ENGINES: [&str; 7] = ["package", "kafka", "dbt-duckdb", "dbt-spark", "
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only this engine, or all; may be repeated
-    #[arg(long = "engine", value_name = "NAME", value_parser = PossibleValuesParser::new(ENGINES.into_iter().chain(["all"])))]
+    #[arg(long = "engine", value_name = "NAME", value_parser = PossibleValuesParser::new(ENGINES.into_iter().chain([ALL])))]
     engines: Vec<String>,
     /// Few events through each
     #[arg(long)]

@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::measure::machine;
 use crate::report::Report;
-use crate::tools::{cargo, command, step};
+use crate::tools::{cargo, chosen, command, step};
 
 /// Each is a test of this name, and what it is.
 const GEARS: [(&str, &str); 3] = [
@@ -47,8 +47,7 @@ pub struct Args {
 /// Runs rounds in the gears that are named, else in all.
 pub fn run(args: &Args) -> Result<()> {
     let Args { rounds, seed, .. } = args;
-    let is_wanted = |gear: &&str| args.gears.is_empty() || args.gears.iter().any(|wanted| wanted == gear);
-    let gears = GEARS.into_iter().map(|(gear, _)| gear).filter(is_wanted).collect::<Vec<_>>();
+    let gears = chosen(&args.gears, &GEARS.map(|(gear, _)| gear));
     if gears.contains(&WITH_CLOCK) {
         need_clock()?;
     }

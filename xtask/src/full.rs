@@ -14,7 +14,7 @@ use clap::builder::PossibleValuesParser;
 use crate::conformance::ENGINES;
 use crate::measure::{Scratch, machine};
 use crate::report::Report;
-use crate::tools::{cargo, step};
+use crate::tools::{ALL, cargo, chosen, step};
 
 const INTRO: &str = "# What takes longer
 
@@ -75,11 +75,11 @@ pub struct Args {
     /// Only this part
     #[arg(value_parser = PossibleValuesParser::new(PARTS))]
     part: Option<String>,
-    /// Soak only with the topics on this log; may be repeated
-    #[arg(long = "log", value_name = "NAME", value_parser = PossibleValuesParser::new(soak::LOGS))]
+    /// Soak only with the topics on this log, or on all; may be repeated
+    #[arg(long = "log", value_name = "NAME", value_parser = PossibleValuesParser::new(soak::LOGS.into_iter().chain([ALL])))]
     logs: Vec<String>,
-    /// Compare only with this engine; may be repeated
-    #[arg(long = "engine", value_name = "NAME", value_parser = PossibleValuesParser::new(ENGINES))]
+    /// Compare only with this engine, or with all; may be repeated
+    #[arg(long = "engine", value_name = "NAME", value_parser = PossibleValuesParser::new(ENGINES.into_iter().chain([ALL])))]
     engines: Vec<String>,
     /// Small sizes, and nothing is written
     #[arg(long)]
@@ -108,12 +108,6 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Those of the known that are wanted; all where none is named.
-fn chosen(wanted: &[String], known: &[&'static str]) -> Vec<&'static str> {
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
-    known.iter().copied().filter(|name| is_wanted(name)).collect()
 }
 
 /// The part of one log.

@@ -90,7 +90,7 @@ mod tests {
     fn what_is_not_known_is_refused() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string());
         for bad in [
-            "xtask full --log pulsar",
+            "xtask full soak --log kafka --log pulsar",
             "xtask full soak --log",
             "xtask full all",
             "xtask crash --rounds many",
@@ -98,9 +98,12 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        for good in
-            ["xtask full soak --log kafka", "xtask crash store kafka --rounds 4 --seed 9 --write", "xtask bench"]
-        {
+        for good in [
+            "xtask full soak --log all",
+            "xtask full soak --log kafka",
+            "xtask crash store kafka --rounds 4 --seed 9 --write",
+            "xtask bench",
+        ] {
             assert!(parse(good).is_ok(), "{good}");
         }
     }

@@ -10,6 +10,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+/// Names all that are known, where a flag takes names.
+pub const ALL: &str = "all";
+
+/// Those of the known that are wanted; all where none is named, or [`ALL`].
+pub fn chosen(wanted: &[String], known: &[&'static str]) -> Vec<&'static str> {
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name || wanted == ALL);
+    known.iter().copied().filter(|name| is_wanted(name)).collect()
+}
+
 /// The repository's root. Asked of cargo each time, not when this was compiled: clones may share a target directory.
 pub fn root() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -155,6 +164,17 @@ pub fn python(name: &str, packages: &[&str]) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_are_chosen_or_those_that_are_named() {
+        let of = |wanted: &[&str]| {
+            let wanted: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
+            chosen(&wanted, &["embedded", "kafka"])
+        };
+        assert_eq!(of(&[]), ["embedded", "kafka"]);
+        assert_eq!(of(&[ALL]), ["embedded", "kafka"]);
+        assert_eq!(of(&["kafka"]), ["kafka"]);
+    }
 
     #[test]
     fn commands_side_by_side_meet() {

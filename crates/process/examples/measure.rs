@@ -7,6 +7,9 @@
 //! measure log FILE DIR        the same unless DIR has a log, then measures log -> cleaned topics + bronze
 //! ```
 
+#[path = "../../streamreel/src/allocator.rs"]
+mod allocator;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -29,6 +32,7 @@ const BATCH: usize = 8_192;
 const COMMIT: usize = 250_000;
 
 fn main() -> Result<(), Failure> {
+    allocator::set_up();
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["generate", events, file] => generate(events.parse()?, Path::new(file)),

@@ -156,6 +156,8 @@ pub struct RecordsBuilder {
     records: Records,
     /// The last value of each header name: consecutive equal ones are kept once.
     last_values: Vec<Span>,
+    /// Records and bytes for which room is made with the first record.
+    room: (usize, usize),
 }
 
 impl RecordsBuilder {
@@ -166,12 +168,7 @@ impl RecordsBuilder {
 
     /// An empty builder with room for this many records and bytes of keys and values.
     pub fn with_capacity(records: usize, bytes: usize) -> Self {
-        let mut builder = Self::default();
-        builder.records.bytes.reserve(bytes);
-        builder.records.timestamps_ms.reserve(records);
-        builder.records.keys.reserve(records);
-        builder.records.values.reserve(records);
-        builder
+        Self { room: (records, bytes), ..Self::default() }
     }
 
     /// How many records so far.
@@ -199,6 +196,9 @@ impl RecordsBuilder {
     /// # Panics
     /// When the batch would reach 4 GiB, or has more than 65,535 different header names.
     pub fn push(&mut self, timestamp_ms: i64, key: Option<&[u8]>, value: &[u8], headers: &[(&str, &[u8])]) {
+        if self.is_empty() {
+            self.make_room();
+        }
         self.records.timestamps_ms.push(timestamp_ms);
         let key = key.map_or(Span::NONE, |key| self.append(key));
         self.records.keys.push(key);
@@ -217,10 +217,19 @@ impl RecordsBuilder {
         self.push(records.timestamp_ms(i), records.key(i), records.value(i), &headers);
     }
 
-    /// The batch. The builder is empty again.
+    /// The batch. The builder is empty again, and takes the next one to be as large.
     pub fn finish(&mut self) -> Records {
         self.last_values.clear();
+        self.room = (self.len(), self.bytes());
         std::mem::take(&mut self.records)
+    }
+
+    fn make_room(&mut self) {
+        let (records, bytes) = self.room;
+        self.records.bytes.reserve(bytes);
+        self.records.timestamps_ms.reserve(records);
+        self.records.keys.reserve(records);
+        self.records.values.reserve(records);
     }
 
     fn push_headers(&mut self, headers: &[(&str, &[u8])]) {

@@ -57,7 +57,9 @@ pub fn run(args: &Args) -> Result<()> {
         add(held)?;
     }
     if !all_held {
-        bail!("a round failed; `cargo xtask crash GEAR --rounds 1 --seed N` repeats it");
+        bail!(
+            "a round failed; what it has left is in tmp/crash of the target directory, and `cargo xtask crash GEAR --rounds 1 --seed N` repeats it"
+        );
     }
     Ok(())
 }

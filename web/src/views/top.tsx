@@ -9,13 +9,13 @@ import { View } from "../shell";
 import { FacetsContext } from "../state/facets";
 import { filterParams, withQuery } from "../state/filters";
 import { type Query, useChoice, useQuery } from "../state/query";
-import { count, duration, percentage, ratio } from "../text/format";
+import { count } from "../text/format";
 import { UNKNOWN } from "../text/names";
-import { TERMS } from "../text/terms";
 import { DateField } from "../ui/dates";
 import { Body } from "../ui/figure";
+import { completion, retention, viewers, views, watchTime } from "../ui/measures";
 import { Segmented } from "../ui/segmented";
-import { Bar, type Column, More, type Sort, Table } from "../ui/table";
+import { type Column, More, type Sort, Table } from "../ui/table";
 import { Missing } from "./missing";
 
 const LISTS = ["content", "creators", "genres"] as const;
@@ -111,7 +111,6 @@ function nameOf(list: List, row: Ranked): string {
 }
 
 function columns(list: List, items: Ranked[], date: string | null): Column<Ranked>[] {
-  const most = Math.max(0, ...items.map((row) => row.watch_time_s));
   const facts: Column<Ranked>[] = [
     { key: "creator", label: "Creator", fixed: true, value: (row) => row.creator ?? UNKNOWN },
     { key: "genre", label: "Genre", fixed: true, value: (row) => row.genre ?? UNKNOWN },
@@ -134,45 +133,10 @@ function columns(list: List, items: Ranked[], date: string | null): Column<Ranke
       cell: (row) => <a href={target(list, row, date)}>{nameOf(list, row)}</a>,
     },
     ...(list === "content" ? facts : []),
-    {
-      key: "watch_time_s",
-      label: "Watch time",
-      title: TERMS.watch_time_s,
-      numeric: true,
-      value: (row) => row.watch_time_s,
-      cell: (row) => <Bar value={row.watch_time_s} most={most} text={duration(row.watch_time_s)} />,
-    },
-    {
-      key: "views",
-      label: "Views",
-      title: TERMS.views,
-      numeric: true,
-      value: (row) => row.views,
-      cell: (row) => count(row.views),
-    },
-    {
-      key: "viewers",
-      label: "Viewers",
-      title: TERMS.viewers,
-      numeric: true,
-      value: (row) => row.viewers,
-      cell: (row) => count(row.viewers),
-    },
-    {
-      key: "avg_watch_time_percentage",
-      label: "Retention",
-      title: TERMS.avg_retention,
-      numeric: true,
-      value: (row) => row.avg_watch_time_percentage,
-      cell: (row) => percentage(row.avg_watch_time_percentage),
-    },
-    {
-      key: "completion_rate",
-      label: "Completion",
-      title: TERMS.completion_rate,
-      numeric: true,
-      value: (row) => row.completion_rate,
-      cell: (row) => ratio(row.completion_rate),
-    },
+    watchTime(items),
+    views(),
+    viewers(),
+    retention("avg_watch_time_percentage"),
+    completion(),
   ];
 }

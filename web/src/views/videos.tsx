@@ -7,13 +7,13 @@ import { useReady } from "../api/use";
 import { View } from "../shell";
 import { filterParams } from "../state/filters";
 import { type Query, useQuery } from "../state/query";
-import { count, duration, percentage, plural, position, ratio } from "../text/format";
+import { plural, position } from "../text/format";
 import { UNKNOWN } from "../text/names";
-import { TERMS } from "../text/terms";
 import { Body } from "../ui/figure";
 import { FilterBar } from "../ui/filters";
+import { completion, retention, viewers, views, watchTime } from "../ui/measures";
 import { NoViews } from "../ui/states";
-import { Bar, type Column, More, type Sort, Table } from "../ui/table";
+import { type Column, More, type Sort, Table } from "../ui/table";
 
 const SORTS = ["watch_time_s", "views", "viewers", "avg_retention", "completion_rate", "title"] as const;
 const PAGE = 50;
@@ -87,7 +87,6 @@ function SearchField({ query }: { query: Query }) {
 }
 
 function columns(items: VideoItem[], query: Query): Column<VideoItem>[] {
-  const most = Math.max(0, ...items.map((v) => v.watch_time_s));
   return [
     {
       key: "title",
@@ -110,38 +109,10 @@ function columns(items: VideoItem[], query: Query): Column<VideoItem>[] {
       value: (v) => v.duration_s,
       cell: (v) => position(v.duration_s),
     },
-    {
-      key: "watch_time_s",
-      label: "Watch time",
-      title: TERMS.watch_time_s,
-      numeric: true,
-      value: (v) => v.watch_time_s,
-      cell: (v) => <Bar value={v.watch_time_s} most={most} text={duration(v.watch_time_s)} />,
-    },
-    { key: "views", label: "Views", title: TERMS.views, numeric: true, value: (v) => v.views, cell: (v) => count(v.views) },
-    {
-      key: "viewers",
-      label: "Viewers",
-      title: TERMS.viewers,
-      numeric: true,
-      value: (v) => v.viewers,
-      cell: (v) => count(v.viewers),
-    },
-    {
-      key: "avg_retention",
-      label: "Retention",
-      title: TERMS.avg_retention,
-      numeric: true,
-      value: (v) => v.avg_retention,
-      cell: (v) => percentage(v.avg_retention),
-    },
-    {
-      key: "completion_rate",
-      label: "Completion",
-      title: TERMS.completion_rate,
-      numeric: true,
-      value: (v) => v.completion_rate,
-      cell: (v) => ratio(v.completion_rate),
-    },
+    watchTime(items),
+    views(),
+    viewers(),
+    retention("avg_retention"),
+    completion(),
   ];
 }

@@ -1,5 +1,6 @@
 //! A real Kafka of its own for a test.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -75,6 +76,11 @@ impl Broker {
     /// After a kill, at the same place.
     pub fn start_again(&self) {
         self.script(&["start", &self.data(), &self.port.to_string()]);
+    }
+
+    /// What it has stored.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn data(&self) -> String {

@@ -54,8 +54,9 @@ impl Home {
     /// Runs; must succeed. What it printed.
     pub fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}\n{}", output.status, text(&output.stderr));
-        text(&output.stdout)
+        let (said, printed) = (text(&output.stderr), text(&output.stdout));
+        assert!(output.status.success(), "{args:?}: {}\n{said}\n{printed}", output.status);
+        printed
     }
 
     /// Runs with `--json`; must succeed.

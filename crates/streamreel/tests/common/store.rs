@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -134,6 +135,11 @@ impl Store {
     /// After a kill, at the same place.
     pub fn start_again(&self) {
         self.script(&["start", &self.data(), &self.port.to_string(), BUCKET]);
+    }
+
+    /// What it has stored.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn data(&self) -> String {

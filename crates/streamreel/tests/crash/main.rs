@@ -72,14 +72,15 @@ fn plan(seed: u64, gear: Gear) -> (Dice, Vec<Hurt>) {
 }
 
 /// One round; what was done.
-fn round(seed: u64, gear: Gear) -> String {
+fn round(name: String, seed: u64, gear: Gear) -> String {
     let (mut dice, plan) = plan(seed, gear);
     let (servers, (undisturbed, log)) = thread::scope(|scope| {
         let servers = scope.spawn(|| Servers::start(gear));
         let undisturbed = undisturbed(seed);
         (servers.join().expect("the servers start"), undisturbed)
     });
-    let mut platform = Platform::new(servers, &undisturbed.path().join("metadata"), plan.contains(&Hurt::ClockJump));
+    let mut platform =
+        Platform::new(name, servers, &undisturbed.path().join("metadata"), plan.contains(&Hurt::ClockJump));
     platform.start();
     if gear == Gear::Kafka {
         platform.start_second();
@@ -157,7 +158,7 @@ fn rounds(gear: Gear) {
     for seed in seed..seed + rounds {
         println!("{name}, seed {seed}: is to do {:?}", plan(seed, gear).1);
         let began = Instant::now();
-        let done = round(seed, gear);
+        let done = round(format!("{name}-{seed}"), seed, gear);
         println!("{name}, seed {seed}: {done}; holds, {:.0} s", began.elapsed().as_secs_f64());
     }
 }

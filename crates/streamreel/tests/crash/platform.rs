@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::thread::{panicking, sleep};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -74,6 +74,8 @@ fn settings() -> impl Iterator<Item = String> {
 
 /// A home with its platform, `up`.
 pub struct Platform {
+    /// Of its round.
+    name: String,
     pub home: Home,
     pub servers: Servers,
     pub http: String,
@@ -87,7 +89,7 @@ pub struct Platform {
 
 impl Platform {
     /// With the metadata of another home. Nothing runs yet.
-    pub fn new(servers: Servers, metadata: &Path, jumps: bool) -> Self {
+    pub fn new(name: String, servers: Servers, metadata: &Path, jumps: bool) -> Self {
         let home = Home::new();
         let has_disk = servers.broker.is_none() && servers.store.is_none() && mount(&home);
         let clock = jumps.then(|| Clock::new(home.file("").as_path()));
@@ -97,7 +99,7 @@ impl Platform {
             fs::copy(&file, home.path().join("metadata").join(file.file_name().expect("a name"))).expect("copied");
         }
         let http = format!("127.0.0.1:{}", free_port());
-        Self { home, servers, http, clock, up: None, second: None, has_disk }
+        Self { name, home, servers, http, clock, up: None, second: None, has_disk }
     }
 
     pub fn has_disk(&self) -> bool {
@@ -218,6 +220,23 @@ impl Platform {
         }
     }
 
+    /// Copies what the round has left, with what its processes have said, to where it stays.
+    fn keep_evidence(&self) {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crash").join(&self.name);
+        let _ = fs::remove_dir_all(&kept);
+        let home = self.home.file("");
+        let broker = self.servers.broker.iter().map(Broker::folder);
+        let folders = broker.chain(self.servers.store.iter().map(Store::folder)).chain([&*home]);
+        let contents = folders.map(|folder| folder.join("."));
+        // Of a round that has failed: what can't be copied must not end the test before its servers are ended.
+        let copied = fs::create_dir_all(&kept)
+            .and_then(|()| Command::new("cp").arg("--archive").args(contents).arg(&kept).status());
+        match copied {
+            Ok(status) if status.success() => eprintln!("what it has left is kept in {}", kept.display()),
+            failed => eprintln!("what it has left could not be copied to {}: {failed:?}", kept.display()),
+        }
+    }
+
     /// Ends all processes; they must be there still, and end well.
     pub fn end(&mut self) {
         for (child, log) in [(self.up.take(), "up.log"), (self.second.take(), "second.log")] {
@@ -248,6 +267,9 @@ impl Drop for Platform {
             let _ = (child.kill(), child.wait());
         }
         self.clear_clock();
+        if panicking() {
+            self.keep_evidence();
+        }
         if self.has_disk {
             let _ = Command::new("umount").arg("--lazy").arg(self.home.path()).status();
         }

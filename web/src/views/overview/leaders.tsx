@@ -3,11 +3,12 @@ import type { Page, Regions, RegionTotals, VideoItem } from "../../api/types";
 import { type Answer, useApi } from "../../api/use";
 import { filterParams, withQuery } from "../../state/filters";
 import { type Query, useQuery } from "../../state/query";
-import { count, duration, percentage } from "../../text/format";
+import { count } from "../../text/format";
 import { regionName } from "../../text/names";
 import { Figure } from "../../ui/figure";
+import { retention, views, watchTime } from "../../ui/measures";
 import { sorted } from "../../ui/rows";
-import { Bar, type Column, Table } from "../../ui/table";
+import { type Column, Table } from "../../ui/table";
 
 const SHOWN = 8;
 const HEIGHT = 300;
@@ -62,56 +63,30 @@ export function Leaders({ videos, regions }: LeadersProps) {
 }
 
 function videoColumns(items: VideoItem[], link: (path: string) => string): Column<VideoItem>[] {
-  const most = Math.max(0, ...items.map((v) => v.watch_time_s));
-  return [
+  return inOrder([
     {
       key: "title",
       label: "Video",
       head: true,
-      fixed: true,
       value: (v) => v.title,
       cell: (v) => <a href={link(`/videos/${encodeURIComponent(v.video_id)}`)}>{v.title ?? v.video_id}</a>,
     },
-    {
-      key: "watch",
-      label: "Watch time",
-      numeric: true,
-      fixed: true,
-      value: (v) => v.watch_time_s,
-      cell: (v) => <Bar value={v.watch_time_s} most={most} text={duration(v.watch_time_s)} />,
-    },
-    { key: "views", label: "Views", numeric: true, fixed: true, value: (v) => v.views, cell: (v) => count(v.views) },
-    {
-      key: "retention",
-      label: "Retention",
-      numeric: true,
-      fixed: true,
-      value: (v) => v.avg_retention,
-      cell: (v) => percentage(v.avg_retention),
-    },
-  ];
+    watchTime(items),
+    views(),
+    retention("avg_retention"),
+  ]);
 }
 
 function regionColumns(rows: RegionTotals[]): Column<RegionTotals>[] {
-  const most = Math.max(0, ...rows.map((r) => r.watch_time_s));
-  return [
-    { key: "region", label: "Region", head: true, fixed: true, value: (r) => regionName(r.region) },
-    {
-      key: "watch",
-      label: "Watch time",
-      numeric: true,
-      fixed: true,
-      value: (r) => r.watch_time_s,
-      cell: (r) => <Bar value={r.watch_time_s} most={most} text={duration(r.watch_time_s)} />,
-    },
-    { key: "views", label: "Views", numeric: true, fixed: true, value: (r) => r.views, cell: (r) => count(r.views) },
-    {
-      key: "retention",
-      label: "Retention",
-      numeric: true,
-      fixed: true,
-      value: (r) => r.avg_watch_time_percentage,
-      cell: (r) => percentage(r.avg_watch_time_percentage),
-    },
-  ];
+  return inOrder([
+    { key: "region", label: "Region", head: true, value: (r) => regionName(r.region) },
+    watchTime(rows),
+    views(),
+    retention("avg_watch_time_percentage"),
+  ]);
+}
+
+/** The order of the few rows is what the table is about. */
+function inOrder<Row>(columns: Column<Row>[]): Column<Row>[] {
+  return columns.map((column) => ({ ...column, fixed: true }));
 }

@@ -7,14 +7,13 @@ import { type Answer, useApi, useReady } from "../../api/use";
 import { View } from "../../shell";
 import { filterParams, withQuery } from "../../state/filters";
 import { type Query, useChoice, useQuery } from "../../state/query";
-import { count, duration, percentage } from "../../text/format";
 import { regionName } from "../../text/names";
-import { TERMS } from "../../text/terms";
 import { Figure } from "../../ui/figure";
 import { FilterBar } from "../../ui/filters";
+import { retention, viewers, views, watchTime } from "../../ui/measures";
 import { Segmented } from "../../ui/segmented";
 import { Failure, NoViews } from "../../ui/states";
-import { Bar, type Column, Table } from "../../ui/table";
+import { type Column, Table } from "../../ui/table";
 import { type HourMeasure, Hours } from "./hours";
 import { byCountry, type Country, formatMeasure, type Measure, MEASURE_NAMES, MEASURES } from "./measures";
 import type WorldMap from "./world";
@@ -141,7 +140,6 @@ function Scale({ measure, most }: { measure: Measure; most: number }) {
 }
 
 function RegionTable({ rows, query }: { rows: RegionTotals[]; query: Query }) {
-  const most = Math.max(0, ...rows.map((row) => row.watch_time_s));
   const columns: Column<RegionTotals>[] = [
     {
       key: "region",
@@ -154,38 +152,12 @@ function RegionTable({ rows, query }: { rows: RegionTotals[]; query: Query }) {
         </a>
       ),
     },
-    {
-      key: "watch",
-      label: "Watch time",
-      title: TERMS.watch_time_s,
-      numeric: true,
-      value: (row) => row.watch_time_s,
-      cell: (row) => <Bar value={row.watch_time_s} most={most} text={duration(row.watch_time_s)} />,
-    },
-    {
-      key: "views",
-      label: "Views",
-      title: TERMS.views,
-      numeric: true,
-      value: (row) => row.views,
-      cell: (row) => count(row.views),
-    },
-    {
-      key: "viewers",
-      label: "Viewers",
-      title: TERMS.viewers,
-      numeric: true,
-      value: (row) => row.viewers,
-      cell: (row) => count(row.viewers),
-    },
-    {
-      key: "retention",
-      label: "Average retention",
-      title: TERMS.avg_retention,
-      numeric: true,
-      value: (row) => row.avg_watch_time_percentage,
-      cell: (row) => percentage(row.avg_watch_time_percentage),
-    },
+    watchTime(rows),
+    views(),
+    viewers(),
+    retention("avg_watch_time_percentage"),
   ];
-  return <Table caption="All regions" columns={columns} rows={rows} sort={{ key: "watch", order: "desc" }} pageSize={25} />;
+  return (
+    <Table caption="All regions" columns={columns} rows={rows} sort={{ key: "watch_time_s", order: "desc" }} pageSize={25} />
+  );
 }

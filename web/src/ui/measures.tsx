@@ -1,0 +1,62 @@
+/** Columns that tables of videos, creators, genres and regions share: a measure is named, explained and written alike in all. */
+import { count, duration, percentage, ratio } from "../text/format";
+import { TERMS } from "../text/terms";
+import { Bar, type Column } from "./table";
+
+/** With bars, of which the longest is the largest of `rows`. */
+export function watchTime<Row extends { watch_time_s: number }>(rows: readonly Row[]): Column<Row> {
+  const most = Math.max(0, ...rows.map((row) => row.watch_time_s));
+  return {
+    key: "watch_time_s",
+    label: "Watch time",
+    title: TERMS.watch_time_s,
+    numeric: true,
+    value: (row) => row.watch_time_s,
+    cell: (row) => <Bar value={row.watch_time_s} most={most} text={duration(row.watch_time_s)} />,
+  };
+}
+
+export function views<Row extends { views: number }>(): Column<Row> {
+  return {
+    key: "views",
+    label: "Views",
+    title: TERMS.views,
+    numeric: true,
+    value: (row) => row.views,
+    cell: (row) => count(row.views),
+  };
+}
+
+export function viewers<Row extends { viewers: number }>(): Column<Row> {
+  return {
+    key: "viewers",
+    label: "Viewers",
+    title: TERMS.viewers,
+    numeric: true,
+    value: (row) => row.viewers,
+    cell: (row) => count(row.viewers),
+  };
+}
+
+/** `key`: what the API calls it in these rows. */
+export function retention<Key extends string, Row extends Record<Key, number | null>>(key: Key): Column<Row> {
+  return {
+    key,
+    label: "Retention",
+    title: TERMS.avg_retention,
+    numeric: true,
+    value: (row) => row[key],
+    cell: (row) => percentage(row[key]),
+  };
+}
+
+export function completion<Row extends { completion_rate: number | null }>(): Column<Row> {
+  return {
+    key: "completion_rate",
+    label: "Completion",
+    title: TERMS.completion_rate,
+    numeric: true,
+    value: (row) => row.completion_rate,
+    cell: (row) => ratio(row.completion_rate),
+  };
+}

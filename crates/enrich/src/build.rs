@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use streamreel_lake::{Lake, Layer, SilverBuild, Table, TableId, rows_tell};
+use streamreel_lake::{Base, Lake, Layer, SilverBuild, Table, TableId, rows_tell};
 use streamreel_viewing::{Output, Settings as ViewSettings, Totals, event_schema};
 use tokio::sync::mpsc;
 
@@ -106,20 +106,17 @@ async fn bring_up_to_date(
         return Ok(Summary::default());
     };
     let last = lake.staged().await.map_err(lake_failed("reading silver.builds"))?;
-    roll_back(lake, last.as_ref()).await?;
+    let base = roll_back(lake, last.as_ref()).await?;
     let Some(plan) = Plan::new(lake, bronze, last, &metadata, request).await? else { return Ok(Summary::default()) };
-    let build = Build { lake, request, progress, id: uuid::Uuid::now_v7().to_string(), plan };
+    let build = Build { lake, base, request, progress, id: uuid::Uuid::now_v7().to_string(), plan };
     build.run(metadata).await
 }
 
-/// What a crash left beyond the last build goes; compaction, which changes no rows, stays.
-async fn roll_back(lake: &Lake, last: Option<&SilverBuild>) -> Result<(), Error> {
-    let Some(last) = last else { return Ok(()) };
-    for (id, &version) in last.versions.iter().filter(|(id, _)| id.layer == Layer::Silver) {
-        let Some(mut table) = lake.open_table(id).await.map_err(lake_failed("opening silver"))? else { continue };
-        table.restore(version).await.map_err(lake_failed("rolling back what an interrupted build left"))?;
-    }
-    Ok(())
+/// What a crash left beyond the last build goes.
+async fn roll_back(lake: &Lake, last: Option<&SilverBuild>) -> Result<Base, Error> {
+    let versions = last.into_iter().flat_map(|last| &last.versions).filter(|(id, _)| id.layer == Layer::Silver);
+    let versions = versions.map(|(id, version)| (id.clone(), *version));
+    lake.roll_back(versions).await.map_err(lake_failed("rolling back what an interrupted build left"))
 }
 
 /// What a build has to do.
@@ -187,6 +184,8 @@ impl Plan {
 /// A build under way.
 struct Build<'a> {
     lake: &'a Lake,
+    /// The tables of the last silver, to commit to.
+    base: Base,
     request: &'a Request,
     progress: &'a (dyn Fn(Progress) + Sync),
     id: String,
@@ -304,7 +303,7 @@ impl Build<'_> {
     ) -> Result<Summary, Error> {
         let rows = spool.rows();
         let all = self.plan.base.is_none();
-        let mut tables = ViewTables::open(self.lake, &deriver.schemas()?, &self.id, all).await?;
+        let mut tables = ViewTables::open(&self.base, &deriver.schemas()?, &self.id, all).await?;
         let totals = self.derive_buckets(spool.finish()?, &deriver, standing.as_ref(), &mut tables, rows).await?;
         self.check_cancelled()?;
         let replace = if all {
@@ -319,9 +318,9 @@ impl Build<'_> {
             groups.extend(sources::earlier_groups(self.lake).await?);
         }
         let groups: Vec<Group> = groups.into_iter().collect();
-        versions.extend([silver::append_changes(self.lake, &self.id, &groups).await?]);
+        versions.extend([silver::append_changes(&self.base, &self.id, &groups).await?]);
         if all || self.plan.has_other_metadata() {
-            versions.extend(silver::keep_metadata(self.lake, &self.id, deriver.metadata()).await?);
+            versions.extend(silver::keep_metadata(&self.base, &self.id, deriver.metadata()).await?);
         }
         summary.build_id = Some(self.id.clone());
         summary.views = totals.views;

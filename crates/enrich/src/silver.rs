@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::runtime::SpawnedTask;
 use futures::{StreamExt, stream};
 use hashbrown::HashMap;
-use streamreel_lake::{CommitNote, Delete, Lake, Table, TableId, TableSpec, TableWriter, tables};
+use streamreel_lake::{Base, CommitNote, Delete, Table, TableId, TableSpec, TableWriter, tables};
 use streamreel_viewing::{Output, OutputSchemas};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
@@ -77,10 +77,10 @@ fn widened(mut spec: TableSpec, kernel: &SchemaRef) -> TableSpec {
 
 impl ViewTables {
     /// Opens writers; tables that are not there are made. With [`Replace::All`] their columns become this build's.
-    pub(crate) async fn open(lake: &Lake, schemas: &OutputSchemas, build_id: &str, all: bool) -> Result<Self, Error> {
+    pub(crate) async fn open(base: &Base, schemas: &OutputSchemas, build_id: &str, all: bool) -> Result<Self, Error> {
         let mut opened = Vec::with_capacity(5);
         for spec in specs(schemas) {
-            let (table, writer) = open(lake, &spec, all).await?;
+            let (table, writer) = open(base, &spec, all).await?;
             opened.push((table, writer));
         }
         Ok(Self { build_id: build_id.to_owned(), tables: opened, groups: HashMap::new() })
@@ -142,16 +142,16 @@ async fn committed(
     Ok((table.id().clone(), version))
 }
 
-async fn open(lake: &Lake, spec: &TableSpec, all: bool) -> Result<(Table, TableWriter), Error> {
+async fn open(base: &Base, spec: &TableSpec, all: bool) -> Result<(Table, TableWriter), Error> {
     let operation = "opening silver";
     if !all {
-        let table = lake.create(spec).await.map_err(failed(operation))?;
+        let table = base.create(spec).await.map_err(failed(operation))?;
         let writer = table.writer();
         return Ok((table, writer));
     }
-    let table = match lake.open_table(&spec.id).await.map_err(failed(operation))? {
+    let table = match base.open_table(&spec.id).await.map_err(failed(operation))? {
         Some(table) => table,
-        None => lake.create(spec).await.map_err(failed(operation))?,
+        None => base.create(spec).await.map_err(failed(operation))?,
     };
     let writer = table.writer_for(spec);
     Ok((table, writer))
@@ -208,8 +208,8 @@ fn stamped(batch: &RecordBatch, build_id: &str) -> Result<RecordBatch, Error> {
 }
 
 /// Appends to `silver.changes` every group that the build touched.
-pub(crate) async fn append_changes(lake: &Lake, build_id: &str, groups: &[Group]) -> Result<(TableId, i64), Error> {
-    let mut table = lake.create(&tables::changes()).await.map_err(failed("opening silver.changes"))?;
+pub(crate) async fn append_changes(base: &Base, build_id: &str, groups: &[Group]) -> Result<(TableId, i64), Error> {
+    let mut table = base.create(&tables::changes()).await.map_err(failed("opening silver.changes"))?;
     let mut writer = table.writer();
     for chunk in groups.chunks(CHANGES_A_BATCH) {
         let videos: ArrayRef = Arc::new(StringArray::from_iter_values(chunk.iter().map(|g| &g.0)));
@@ -226,12 +226,12 @@ pub(crate) async fn append_changes(lake: &Lake, build_id: &str, groups: &[Group]
 }
 
 /// Keeps the metadata that the build used, to see next time what has changed.
-pub(crate) async fn keep_metadata(lake: &Lake, build_id: &str, metadata: &Metadata) -> Result<Versions, Error> {
+pub(crate) async fn keep_metadata(base: &Base, build_id: &str, metadata: &Metadata) -> Result<Versions, Error> {
     let mut versions = Versions::new();
     let kept = [(tables::video_metadata(), &metadata.videos), (tables::user_metadata(), &metadata.users)];
     for (mut spec, catalogue) in kept {
         spec.schema = stamped(&catalogue.batch().slice(0, 0), build_id)?.schema();
-        let (mut table, mut writer) = open(lake, &spec, true).await?;
+        let (mut table, mut writer) = open(base, &spec, true).await?;
         writer.write(stamped(catalogue.batch(), build_id)?).await.map_err(failed("writing metadata"))?;
         let written = writer.finish().await.map_err(failed("writing metadata"))?;
         let note = CommitNote::new("derive").of_build(build_id);

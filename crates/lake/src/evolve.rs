@@ -11,7 +11,7 @@ use deltalake::{
 use crate::{
     commit::{Change, Guard},
     error::{Error, Result},
-    spec::TableSpec,
+    spec::{Layer, TableSpec},
     table::{self, Placing, Table},
 };
 
@@ -43,7 +43,9 @@ pub(crate) async fn fit(mut table: Table, spec: &TableSpec) -> Result<Table> {
         let added = Arc::new(Schema::new(fields.split_off(known)));
         let operation =
             DeltaOperation::AddColumn { fields: table::delta_schema(&table.id, &added)?.fields().cloned().collect() };
-        table.apply(Change::new("add columns to", operation, vec![action], Guard::Columns)).await?;
+        // Rows come to bronze at any time. Elsewhere a build adds columns, and its rows follow on those that it has read.
+        let guard = if table.id.layer == Layer::Bronze { Guard::Columns } else { Guard::Untouched };
+        table.apply(Change::new("add columns to", operation, vec![action], guard)).await?;
     }
     Ok(table)
 }

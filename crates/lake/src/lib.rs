@@ -12,6 +12,7 @@
 //! * Only protocol features that every Delta reader knows (reader 1, writer 2).
 //! * Rows of bronze can't be written without the offsets they came from, see [`Table::append_offsets`].
 
+mod base;
 mod bucket;
 mod builds;
 mod commit;
@@ -41,6 +42,7 @@ pub mod tables;
 mod upkeep;
 mod writer;
 
+pub use base::Base;
 pub use builds::{Build, SilverBuild};
 pub use commit::{CommitNote, Delete};
 pub use error::{Error, Result};

@@ -34,6 +34,14 @@ impl Failure {
         }
     }
 
+    /// Whether another writer was first, so that it may succeed when it is done again.
+    pub fn is_conflict(&self) -> bool {
+        let is_conflict = |cause: &(dyn std::error::Error + 'static)| {
+            matches!(cause.downcast_ref(), Some(streamreel_lake::Error::Conflict { .. }))
+        };
+        matches!(self, Failure::Failed(error) if error.chain().any(is_conflict))
+    }
+
     /// Says on stderr what was wrong, cause by cause.
     pub fn report(&self) {
         if let Some(message) = self.message() {
@@ -76,5 +84,28 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             return Failure::Usage(place.to_string());
         }
         Failure::Failed(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use streamreel_lake::TableId;
+
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_known_below_other_errors() {
+        let conflict = || streamreel_lake::Error::Conflict {
+            operation: "commit".to_owned(),
+            table: TableId::silver("views"),
+            what: "its rows changed".to_owned(),
+        };
+        let silver = streamreel_enrich::Error::Lake { operation: "committing silver", source: conflict() };
+        let doing = "committing gold.drop_off".to_owned();
+        let gold = streamreel_model::Error::Lake { doing, source: Box::new(conflict()) };
+        assert!(Failure::from(silver).is_conflict());
+        assert!(Failure::from(gold).is_conflict());
+        assert!(!Failure::from(streamreel_enrich::Error::Cancelled).is_conflict());
+        assert!(!Failure::usage("views").is_conflict());
     }
 }

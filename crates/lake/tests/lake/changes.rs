@@ -205,6 +205,36 @@ async fn a_change_from_an_old_snapshot_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_build_goes_on_from_the_last_one_and_from_nothing_else() {
+    async fn build(mut table: Table, view: &'static str) -> Result<i64, Error> {
+        let mut writer = table.writer();
+        writer.write(view_rows(&[(Some(view), None, 20_000, 1, 5)])).await?;
+        let note = CommitNote::new("derive").of_build(view);
+        table.commit(Delete::Nothing, writer.finish().await?, note).await
+    }
+    let (_dir, lake) = lake();
+    let mut views = lake.create(&views_spec(&[])).await.unwrap();
+    let last = (views.id().clone(), add(&mut views, &VIEWS[..1]).await);
+    let ids = "select view_id from silver.views order by 1";
+    // What an interrupted build has left goes.
+    add(&mut views, &[(Some("left"), None, 20_000, 1, 5)]).await;
+    let base = lake.roll_back([last.clone()]).await.unwrap();
+    assert_eq!(ask_lake(&lake, ids).await, ["a"]);
+    // One that is not over commits before this one has begun to write.
+    let other = reopen(&lake).roll_back([last.clone()]).await.unwrap();
+    build(other.create(&views_spec(&[])).await.unwrap(), "lost").await.unwrap();
+    let refused = build(base.create(&views_spec(&[])).await.unwrap(), "next").await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    let refused = build(base.open_table(&last.0).await.unwrap().unwrap(), "next").await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    let refused = base.create(&views_spec(&[("stars", DataType::Int64)])).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    let base = lake.roll_back([last]).await.unwrap();
+    build(base.create(&views_spec(&[])).await.unwrap(), "next").await.unwrap();
+    assert_eq!(ask_lake(&lake, ids).await, ["a", "next"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn further_columns_are_added_and_old_rows_have_null_there() {
     let (_dir, lake) = lake();
     let mut views = lake.create(&views_spec(&[])).await.unwrap();

@@ -34,6 +34,8 @@ pub(super) struct Record {
 /// The state of a run. Steps that run at the same time share it.
 pub(super) struct State<'a> {
     lake: &'a Lake,
+    /// The tables of the published build, to commit to.
+    base: Base,
     session: SessionContext,
     staged: SilverBuild,
     published: Option<Build>,
@@ -71,13 +73,13 @@ impl<'a> State<'a> {
         if lake.open_table(&bronze).await.map_err(Error::lake("opening bronze.events"))?.is_some() {
             versions.entry(bronze).or_insert(staged.bronze_version);
         }
+        let mut gold = Vec::new();
         for model in stored(project) {
             let id = table_of(model)?;
-            if let Some(version) = published.as_ref().and_then(|build| build.version_of(&id)) {
-                restore(lake, &id, version).await?;
-                versions.insert(id, version);
-            }
+            gold.extend(published.as_ref().and_then(|build| build.version_of(&id)).map(|version| (id, version)));
         }
+        versions.extend(gold.iter().cloned());
+        let base = lake.roll_back(gold).await.map_err(Error::lake("bringing gold back to the published build"))?;
         let session = lake.session(&Reading::At(versions.clone())).await.map_err(Error::lake("opening a session"))?;
         let records = published_records
             .iter()
@@ -86,6 +88,7 @@ impl<'a> State<'a> {
             .collect();
         let mut state = Self {
             lake,
+            base,
             session,
             staged,
             published,
@@ -250,16 +253,16 @@ impl<'a> State<'a> {
         Ok(groups)
     }
 
-    /// A gold table at its newest version.
+    /// A gold table as the published build left it.
     pub(super) async fn table(&self, id: &TableId) -> Result<Option<Table>> {
-        self.lake.open_table(id).await.map_err(Error::lake(format!("opening {id}")))
+        self.base.open_table(id).await.map_err(Error::lake(format!("opening {id}")))
     }
 
     /// A gold table, made if there is none; its columns may be others than those of `spec`.
     pub(super) async fn open_or_create(&self, spec: &TableSpec) -> Result<Table> {
         match self.table(&spec.id).await? {
             Some(table) => Ok(table),
-            None => self.lake.create(spec).await.map_err(Error::lake(format!("making {}", spec.id))),
+            None => self.base.create(spec).await.map_err(Error::lake(format!("making {}", spec.id))),
         }
     }
 
@@ -340,15 +343,6 @@ fn silver_build_of(build: &Build) -> Option<&str> {
 /// Models that have a table.
 fn stored(project: &Project) -> impl Iterator<Item = &Model> {
     project.models().filter(|model| model.config.materialized != Materialized::Ephemeral)
-}
-
-async fn restore(lake: &Lake, id: &TableId, version: i64) -> Result<()> {
-    let doing = || Error::lake(format!("bringing {id} back to version {version}, that of the published build"));
-    let table = lake.open_table(id).await.map_err(doing())?;
-    if let Some(mut table) = table.filter(|table| table.version() != version) {
-        table.restore(version).await.map_err(doing())?;
-    }
-    Ok(())
 }
 
 /// What the published build remembers of its models and project. Another writer's row has none of it, and then all

@@ -16,6 +16,9 @@ use crate::home::{Home, build_lease, runtime};
 use crate::progress::Progress;
 use crate::stop::Stop;
 
+/// How often a build begins while others get in its way.
+const BEGINNINGS: usize = 3;
+
 /// What a build did.
 #[derive(Debug, Serialize)]
 pub struct Summary {
@@ -41,16 +44,30 @@ pub fn run(home: &Home, args: &Build) -> Outcome {
     if summary.is_good() { Ok(()) } else { Err(Failure::Negative) }
 }
 
-/// One build, under the lease.
+/// One build, under the lease. In a bucket one that has lost it may be about to commit still; this one is refused where that
+/// comes first, and begins anew.
 pub async fn once(home: &Home, lake: &Lake, args: &Build, stop: &Stop) -> Outcome<Summary> {
     let project = load(args.project.as_deref())?;
     let _lease = build_lease(lake, args.wait).await?;
+    for _ in 1..BEGINNINGS {
+        match layers(home, lake, &project, args, stop).await {
+            Err(failure) if failure.is_conflict() && !stop.wanted() => {
+                let why = failure.message().unwrap_or_default();
+                home.printer.remark(format!("the build begins anew: {why}"));
+            }
+            ended => return ended,
+        }
+    }
+    layers(home, lake, &project, args, stop).await
+}
+
+async fn layers(home: &Home, lake: &Lake, project: &Project, args: &Build, stop: &Stop) -> Outcome<Summary> {
     let mut summary = Summary { silver: None, gold: None };
     if args.layer != Some(Layer::Gold) {
         summary.silver = Some(silver(home, lake, args.full_refresh, stop).await?);
     }
     if args.layer != Some(Layer::Silver) && !stop.wanted() {
-        summary.gold = Some(gold(home, lake, &project, args).await?);
+        summary.gold = Some(gold(home, lake, project, args).await?);
     }
     Ok(summary)
 }

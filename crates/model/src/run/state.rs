@@ -7,7 +7,7 @@ use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use streamreel_lake::{
-    Build, CommitNote, Delete, Lake, Layer, Reading, SilverBuild, Table, TableId, TableSpec, Written,
+    Base, Build, CommitNote, Delete, Lake, Layer, Reading, SilverBuild, Table, TableId, TableSpec, Written,
 };
 
 use super::changes::Groups;

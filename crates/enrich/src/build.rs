@@ -114,9 +114,9 @@ async fn bring_up_to_date(
 
 /// What a crash left beyond the last build goes.
 async fn roll_back(lake: &Lake, last: Option<&SilverBuild>) -> Result<Base, Error> {
-    let versions = last.into_iter().flat_map(|last| &last.versions).filter(|(id, _)| id.layer == Layer::Silver);
-    let versions = versions.map(|(id, version)| (id.clone(), *version));
-    lake.roll_back(versions).await.map_err(lake_failed("rolling back what an interrupted build left"))
+    let mut versions = last.map(|last| last.versions.clone()).unwrap_or_default();
+    versions.retain(|id, _| id.layer == Layer::Silver);
+    lake.roll_back(&versions).await.map_err(lake_failed("rolling back what an interrupted build left"))
 }
 
 /// What a build has to do.

@@ -27,15 +27,15 @@ impl Lake {
     /// # Errors
     /// [`Error::LeaseLost`](crate::Error::LeaseLost) when the lease of builds was lost: then what is here may be another build's.
     /// [`Error::Conflict`](crate::Error::Conflict) when another writer changes rows meanwhile. Others of reading and writing.
-    pub async fn roll_back(&self, versions: impl IntoIterator<Item = (TableId, i64)>) -> Result<Base> {
+    pub async fn roll_back(&self, versions: &BTreeMap<TableId, i64>) -> Result<Base> {
         self.inner.storage.check_build_lease(true).await?;
         let mut tables = BTreeMap::new();
-        for (id, version) in versions {
-            let Some(mut table) = self.open_table(&id).await? else { continue };
+        for (id, &version) in versions {
+            let Some(mut table) = self.open_table(id).await? else { continue };
             if table.version() != version {
                 table.restore(version).await?;
             }
-            tables.insert(id, table);
+            tables.insert(id.clone(), table);
         }
         Ok(Base { lake: self.clone(), tables })
     }

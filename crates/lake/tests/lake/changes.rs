@@ -1,5 +1,6 @@
 //! Rows taken away and added in one commit; columns that come and change.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -214,22 +215,22 @@ async fn a_build_goes_on_from_the_last_one_and_from_nothing_else() {
     }
     let (_dir, lake) = lake();
     let mut views = lake.create(&views_spec(&[])).await.unwrap();
-    let last = (views.id().clone(), add(&mut views, &VIEWS[..1]).await);
+    let last = BTreeMap::from([(views.id().clone(), add(&mut views, &VIEWS[..1]).await)]);
     let ids = "select view_id from silver.views order by 1";
     // What an interrupted build has left goes.
     add(&mut views, &[(Some("left"), None, 20_000, 1, 5)]).await;
-    let base = lake.roll_back([last.clone()]).await.unwrap();
+    let base = lake.roll_back(&last).await.unwrap();
     assert_eq!(ask_lake(&lake, ids).await, ["a"]);
     // One that is not over commits before this one has begun to write.
-    let other = reopen(&lake).roll_back([last.clone()]).await.unwrap();
+    let other = reopen(&lake).roll_back(&last).await.unwrap();
     build(other.create(&views_spec(&[])).await.unwrap(), "lost").await.unwrap();
     let refused = build(base.create(&views_spec(&[])).await.unwrap(), "next").await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
-    let refused = build(base.open_table(&last.0).await.unwrap().unwrap(), "next").await;
+    let refused = build(base.open_table(views.id()).await.unwrap().unwrap(), "next").await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
     let refused = base.create(&views_spec(&[("stars", DataType::Int64)])).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
-    let base = lake.roll_back([last]).await.unwrap();
+    let base = lake.roll_back(&last).await.unwrap();
     build(base.create(&views_spec(&[])).await.unwrap(), "next").await.unwrap();
     assert_eq!(ask_lake(&lake, ids).await, ["a", "next"]);
 }

@@ -73,13 +73,13 @@ impl<'a> State<'a> {
         if lake.open_table(&bronze).await.map_err(Error::lake("opening bronze.events"))?.is_some() {
             versions.entry(bronze).or_insert(staged.bronze_version);
         }
-        let mut gold = Vec::new();
+        let mut gold = BTreeMap::new();
         for model in stored(project) {
             let id = table_of(model)?;
             gold.extend(published.as_ref().and_then(|build| build.version_of(&id)).map(|version| (id, version)));
         }
-        versions.extend(gold.iter().cloned());
-        let base = lake.roll_back(gold).await.map_err(Error::lake("bringing gold back to the published build"))?;
+        versions.extend(gold.clone());
+        let base = lake.roll_back(&gold).await.map_err(Error::lake("bringing gold back to the published build"))?;
         let session = lake.session(&Reading::At(versions.clone())).await.map_err(Error::lake("opening a session"))?;
         let records = published_records
             .iter()

@@ -8,7 +8,8 @@
 #   server.sh kill DIR                SIGKILL; `start` goes on with what is there
 #   server.sh env DIR                 AWS_* for its clients, as lines of a shell
 #
-# STREAMREEL_S3_SERVER names another place for the program.
+# What it says of an object it keeps in the file's extended attributes, so that a SIGKILL leaves both or none: DIR must be on a file system that
+# has them (ext4, xfs, btrfs; tmpfs since Linux 6.6). STREAMREEL_S3_SERVER names another place for the program.
 set -euo pipefail
 
 readonly VERSION=v1.8.0
@@ -71,7 +72,7 @@ listens() { # PORT
 start() { # DIR PORT [BUCKET]
   local dir port=$2 pid begun=$SECONDS
   fetch
-  mkdir -p "$1/data" "$1/meta"
+  mkdir -p "$1/data"
   dir=$(cd "$1" && pwd)
   # A bucket is a folder there.
   [[ -z ${3:-} ]] || mkdir -p "$dir/data/$3"
@@ -80,7 +81,7 @@ start() { # DIR PORT [BUCKET]
   if listens "$port"; then fail "port $port is in use"; fi
   # A session of its own: Ctrl-C in the terminal that started it is not meant for it.
   ROOT_ACCESS_KEY=$ACCESS_KEY ROOT_SECRET_KEY=$SECRET_KEY setsid "$SERVER" --port "127.0.0.1:$port" --region "$REGION" \
-    --quiet posix --sidecar "$dir/meta" "$dir/data" >>"$dir/log" 2>&1 </dev/null &
+    --quiet posix "$dir/data" >>"$dir/log" 2>&1 </dev/null &
   pid=$!
   echo "$pid" >"$dir/pid"
   echo "$port" >"$dir/port"

@@ -26,8 +26,8 @@ fn nullable(name: &str, data_type: DataType) -> Field {
 
 /// Columns of any table whose values hardly repeat, beside whole numbers and times.
 ///
-/// Users and sessions are among them: the rows of a file are of one time, in which each has a few. Of 2 M events, bronze and every
-/// table of silver are smaller without a dictionary of them, and bronze takes a twentieth less CPU time.
+/// Users and sessions are among them: the rows of a file are of one time, in which each has a few. Of 2 M events, bronze and the
+/// tables of views are smaller without a dictionary of them, and bronze takes a twentieth less CPU time.
 pub(crate) const DISTINCT: [&str; 6] = ["event_id", "user_id", "session_id", "position_s", "seek_from_s", "seek_to_s"];
 
 fn text(name: &str) -> Field {

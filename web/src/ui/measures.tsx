@@ -17,46 +17,27 @@ export function watchTime<Row extends { watch_time_s: number }>(rows: readonly R
 }
 
 export function views<Row extends { views: number }>(): Column<Row> {
-  return {
-    key: "views",
-    label: "Views",
-    title: TERMS.views,
-    numeric: true,
-    value: (row) => row.views,
-    cell: (row) => count(row.views),
-  };
+  return measure("views", "Views", TERMS.views, count);
 }
 
 export function viewers<Row extends { viewers: number }>(): Column<Row> {
-  return {
-    key: "viewers",
-    label: "Viewers",
-    title: TERMS.viewers,
-    numeric: true,
-    value: (row) => row.viewers,
-    cell: (row) => count(row.viewers),
-  };
+  return measure("viewers", "Viewers", TERMS.viewers, count);
 }
 
 /** `key`: what the API calls it in these rows. */
 export function retention<Key extends string, Row extends Record<Key, number | null>>(key: Key): Column<Row> {
-  return {
-    key,
-    label: "Retention",
-    title: TERMS.avg_retention,
-    numeric: true,
-    value: (row) => row[key],
-    cell: (row) => percentage(row[key]),
-  };
+  return measure(key, "Retention", TERMS.avg_retention, percentage);
 }
 
 export function completion<Row extends { completion_rate: number | null }>(): Column<Row> {
-  return {
-    key: "completion_rate",
-    label: "Completion",
-    title: TERMS.completion_rate,
-    numeric: true,
-    value: (row) => row.completion_rate,
-    cell: (row) => ratio(row.completion_rate),
-  };
+  return measure("completion_rate", "Completion", TERMS.completion_rate, ratio);
+}
+
+function measure<Key extends string, Row extends Record<Key, number | null>>(
+  key: Key,
+  label: string,
+  title: string,
+  text: (value: number | null) => string,
+): Column<Row> {
+  return { key, label, title, numeric: true, value: (row) => row[key], cell: (row) => text(row[key]) };
 }

@@ -143,17 +143,9 @@ async fn committed(
 }
 
 async fn open(base: &Base, spec: &TableSpec, all: bool) -> Result<(Table, TableWriter), Error> {
-    let operation = "opening silver";
-    if !all {
-        let table = base.create(spec).await.map_err(failed(operation))?;
-        let writer = table.writer();
-        return Ok((table, writer));
-    }
-    let table = match base.open_table(&spec.id).await.map_err(failed(operation))? {
-        Some(table) => table,
-        None => base.create(spec).await.map_err(failed(operation))?,
-    };
-    let writer = table.writer_for(spec);
+    let opened = if all { base.open_or_create(spec).await } else { base.create(spec).await };
+    let table = opened.map_err(failed("opening silver"))?;
+    let writer = if all { table.writer_for(spec) } else { table.writer() };
     Ok((table, writer))
 }
 

@@ -85,7 +85,7 @@ impl Decoder {
             detail::too_large(payload.len(), cut, &mut scratch.detail);
             return Err(Reject::TooLarge);
         }
-        let record = match std::str::from_utf8(payload) {
+        let record = match simdutf8::compat::from_utf8(payload) {
             Ok(record) => record,
             Err(error) => {
                 detail::invalid_utf8(error.valid_up_to(), &mut scratch.detail);

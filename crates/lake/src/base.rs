@@ -53,7 +53,19 @@ impl Base {
         }
     }
 
-    /// The same, made if there is none, and with nullable columns added that it does not have.
+    /// The same, made if there is none. Its columns may be others than those of `spec`: its rows are to be replaced, with
+    /// those of a [`Table::writer_for`].
+    ///
+    /// # Errors
+    /// Those of [`Lake::open_table`] and [`Lake::create`].
+    pub async fn open_or_create(&self, spec: &TableSpec) -> Result<Table> {
+        match self.open_table(&spec.id).await? {
+            Some(table) => Ok(table),
+            None => self.lake.create(spec).await,
+        }
+    }
+
+    /// A table to add rows to: made if there is none, and with nullable columns added that it does not have.
     ///
     /// # Errors
     /// Those of [`Lake::create`].

@@ -190,6 +190,7 @@ impl Table {
         metadata.insert("streamreel.commit".to_owned(), serde_json::json!(Uuid::new_v4()));
         let data = CommitData::new(actions, operation, metadata, change.transactions.clone());
         let bytes = data.get_bytes().map_err(|e| self.error(change.name, e.into()))?;
+        let first = self.version;
         for attempt in 0..MAX_ATTEMPTS {
             let before = self.version;
             // After a clean-up of the log the place of an old version is free again: it must not be taken.
@@ -203,7 +204,16 @@ impl Table {
                 tokio::time::sleep(UNDECIDED * u32::try_from(attempt + 1).unwrap_or(1)).await;
             }
         }
-        Err(self.conflict(&change, "others were first every time".to_owned()))
+        Err(self.conflict(&change, self.never_first(first)))
+    }
+
+    /// Why no attempt since version `first` has come through.
+    fn never_first(&self, first: i64) -> String {
+        if self.version > first {
+            return format!("others were first {MAX_ATTEMPTS} times");
+        }
+        let (next, place) = (first + 1, self.place());
+        format!("the store at {place} refuses entry {next} of its log as one that exists, but has none to show")
     }
 
     /// Whether the entry after this version could be taken. The answer may have been lost and the request sent again, so an

@@ -21,7 +21,7 @@ use deltalake::{
 use indexmap::IndexMap;
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
-    file::properties::{WriterProperties, WriterPropertiesBuilder},
+    file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
     schema::types::ColumnPath,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -42,6 +42,8 @@ const LANES: usize = 2;
 const WAITING_CHUNKS: usize = 2;
 /// Rows that are handed to a lane at once.
 const CHUNK_ROWS: usize = 16 * 1024;
+/// Batches of fewer rows than this, in the mean, are put together before they are encoded.
+const FEW_ROWS: usize = 2 * 1024;
 /// Bytes of rows that a writer gathers over all places before it hands on the largest.
 const GATHERED_BYTES: usize = 64 << 20;
 /// Bytes of rows in files that a lane keeps open, before encoding, before it closes the largest.
@@ -97,7 +99,7 @@ struct Lane {
 }
 
 enum Message {
-    Rows { place: usize, partition: RecordBatch, rows: RecordBatch },
+    Rows { place: usize, partition: RecordBatch, rows: Vec<RecordBatch> },
     Finish,
 }
 
@@ -159,7 +161,7 @@ impl TableWriter {
         for (place, part) in self.split(&rows)? {
             let gathered = &mut self.gathered[place];
             gathered.rows += part.num_rows();
-            let bytes = part.get_array_memory_size().min(part.num_rows() * 4096);
+            let bytes = memory(&part);
             gathered.bytes += bytes;
             gathered.batches.push(part);
             self.gathered_bytes += bytes;
@@ -222,16 +224,14 @@ impl TableWriter {
         if gathered.rows == 0 {
             return Ok(());
         }
-        let batches = std::mem::take(&mut gathered.batches);
+        let mut rows = std::mem::take(&mut gathered.batches);
+        let row_count = std::mem::take(&mut gathered.rows);
         self.gathered_bytes -= std::mem::take(&mut gathered.bytes);
-        gathered.rows = 0;
         let partition = gathered.partition.clone();
-        let rows = match batches.as_slice() {
-            [one] => one.clone(),
-            many => {
-                concat_batches(&self.target.file_schema, many).map_err(|e| self.target.rows_error(e.to_string()))?
-            }
-        };
+        if rows.len() > 1 && row_count / rows.len() < FEW_ROWS {
+            let together = concat_batches(&self.target.file_schema, &rows);
+            rows = vec![together.map_err(|e| self.target.rows_error(e.to_string()))?];
+        }
         let slot = place % LANES;
         let target = &self.target;
         let lane = self.lanes[slot].get_or_insert_with(|| Lane::start(target.clone()));
@@ -303,11 +303,13 @@ async fn encode(target: Target, mut receiver: mpsc::Receiver<Message>) -> Result
                 entry.insert(Open { writer: open_file(&target, &partition)?, rows: 0, bytes: 0 })
             }
         };
-        file.writer.write(&rows).await.map_err(|e| target.delta_error(e))?;
-        let bytes = rows.get_array_memory_size().min(rows.num_rows() * 4096);
-        file.rows += rows.num_rows();
-        file.bytes += bytes;
-        open_bytes += bytes;
+        for rows in rows {
+            file.writer.write(&rows).await.map_err(|e| target.delta_error(e))?;
+            let bytes = memory(&rows);
+            file.rows += rows.num_rows();
+            file.bytes += bytes;
+            open_bytes += bytes;
+        }
         let full = (file.rows >= target.target_rows).then_some(place);
         let closing = full.or_else(|| if open_bytes > OPEN_BYTES { largest(&open) } else { None });
         if let Some(file) = closing.and_then(|place| open.remove(&place)) {
@@ -321,6 +323,11 @@ async fn encode(target: Target, mut receiver: mpsc::Receiver<Message>) -> Result
         let _ = file.writer.abort().await;
     }
     Ok(Vec::new())
+}
+
+/// Bytes that rows take in memory; a slice of a large batch counts for its part.
+fn memory(rows: &RecordBatch) -> usize {
+    rows.get_array_memory_size().min(rows.num_rows() * 4096)
 }
 
 fn largest(open: &HashMap<usize, Open>) -> Option<usize> {
@@ -339,7 +346,8 @@ fn open_file(target: &Target, partition: &RecordBatch) -> Result<PartitionWriter
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_created_by(concat!("streamreel ", env!("CARGO_PKG_VERSION")).to_owned());
-    let properties = target.file_schema.fields().iter().fold(properties, |p, field| encoded(p, field)).build();
+    let properties = target.file_schema.fields().iter().fold(properties, |p, field| encoded(p, field));
+    let properties = with_statistics(properties, target).build();
     let config = PartitionWriterConfig::try_new(
         Arc::clone(&target.file_schema),
         values,
@@ -370,6 +378,16 @@ fn encoded(properties: WriterPropertiesBuilder, field: &Field) -> WriterProperti
         }
         _ => properties,
     }
+}
+
+/// Statistics in the file's footer for the columns that have them in the table's log, if it names any, and for no others: nobody
+/// skips rows by them, and of long texts they take time.
+fn with_statistics(properties: WriterPropertiesBuilder, target: &Target) -> WriterPropertiesBuilder {
+    let Some(stats) = &target.shape.placing.stats else { return properties };
+    let others = target.file_schema.fields().iter().filter(|field| !stats.contains(field.name()));
+    others.fold(properties, |properties, field| {
+        properties.set_column_statistics_enabled(ColumnPath::from(field.name().as_str()), EnabledStatistics::None)
+    })
 }
 
 fn project(rows: &RecordBatch, schema: &SchemaRef) -> RecordBatch {

@@ -76,24 +76,37 @@ fn generate(events: u64, file: &Path) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// Calls `each` with batches of the lines of a file; false from it ends the reading.
+/// Calls `each` with batches of the lines of a file, all of which end in a line feed.
 fn batches(file: &Path, mut each: impl FnMut(Records) -> Result<(), Failure>) -> Result<(), Failure> {
-    let mut lines = BufReader::with_capacity(1 << 20, File::open(file)?);
-    let (mut line, mut records) = (Vec::new(), RecordsBuilder::new());
+    let mut file = BufReader::with_capacity(1 << 20, File::open(file)?);
+    // A line that the buffer ends in the middle of.
+    let mut begun = Vec::new();
+    let mut records = RecordsBuilder::new();
     loop {
-        line.clear();
-        let is_end = lines.read_until(b'\n', &mut line)? == 0;
-        if !is_end {
-            let payload = line.strip_suffix(b"\n").unwrap_or(&line);
-            records.push(ARRIVAL_MS, None, payload, &[]);
+        let available = file.fill_buf()?;
+        if available.is_empty() {
+            break;
         }
-        if records.len() == BATCH || is_end {
-            each(records.finish())?;
+        let mut at = 0;
+        for end in memchr::memchr_iter(b'\n', available) {
+            let line = &available[at..end];
+            if begun.is_empty() {
+                records.push(ARRIVAL_MS, None, line, &[]);
+            } else {
+                begun.extend_from_slice(line);
+                records.push(ARRIVAL_MS, None, &begun, &[]);
+                begun.clear();
+            }
+            at = end + 1;
+            if records.len() == BATCH {
+                each(records.finish())?;
+            }
         }
-        if is_end {
-            return Ok(());
-        }
+        begun.extend_from_slice(&available[at..]);
+        let used = available.len();
+        file.consume(used);
     }
+    each(records.finish())
 }
 
 fn direct(file: &Path, dir: &Path) -> Result<(), Failure> {

@@ -59,7 +59,7 @@ impl Feed {
         }
         for (partition, builder) in (0..).zip(&mut self.open) {
             if !builder.is_empty() {
-                let records = std::mem::take(builder).finish();
+                let records = builder.finish();
                 self.producer.send(VIDEO_EVENTS, partition, records)?;
             }
         }

@@ -61,6 +61,7 @@ impl Records {
     }
 
     /// The timestamp of record `i` in milliseconds.
+    #[inline]
     pub fn timestamp_ms(&self, i: usize) -> i64 {
         self.timestamps_ms[i]
     }
@@ -71,12 +72,14 @@ impl Records {
     }
 
     /// The key of record `i`.
+    #[inline]
     pub fn key(&self, i: usize) -> Option<&[u8]> {
         let span = self.keys[i];
         (!span.is_none()).then(|| span.of(&self.bytes))
     }
 
     /// The value of record `i`.
+    #[inline]
     pub fn value(&self, i: usize) -> &[u8] {
         self.values[i].of(&self.bytes)
     }
@@ -87,6 +90,7 @@ impl Records {
     }
 
     /// The last header of record `i` with this name.
+    #[inline]
     pub fn header(&self, i: usize, name: &str) -> Option<&[u8]> {
         let spans = self.header_spans(i);
         let span = spans.iter().rev().find(|span| &*self.names[usize::from(span.name)] == name)?;
@@ -102,6 +106,7 @@ impl Records {
         self.headers.truncate(self.header_ends.last().map_or(0, |end| *end as usize));
     }
 
+    #[inline]
     pub(crate) fn header_spans(&self, i: usize) -> &[HeaderSpan] {
         if self.header_ends.is_empty() {
             return &[];
@@ -217,10 +222,13 @@ impl RecordsBuilder {
         self.push(records.timestamp_ms(i), records.key(i), records.value(i), &headers);
     }
 
-    /// The batch. The builder is empty again, and takes the next one to be as large.
+    /// The batch. The builder is empty again, and makes room for the next one to be as large as the last that had a record.
     pub fn finish(&mut self) -> Records {
         self.last_values.clear();
-        self.room = (self.len(), self.bytes());
+        if !self.is_empty() {
+            // An eighth more: the next batch may be a little larger, and would be moved for that.
+            self.room = (self.len(), self.bytes() + self.bytes() / 8);
+        }
         std::mem::take(&mut self.records)
     }
 

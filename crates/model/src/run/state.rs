@@ -260,10 +260,7 @@ impl<'a> State<'a> {
 
     /// A gold table, made if there is none; its columns may be others than those of `spec`.
     pub(super) async fn open_or_create(&self, spec: &TableSpec) -> Result<Table> {
-        match self.table(&spec.id).await? {
-            Some(table) => Ok(table),
-            None => self.base.create(spec).await.map_err(Error::lake(format!("making {}", spec.id))),
-        }
+        self.base.open_or_create(spec).await.map_err(Error::lake(format!("opening {}", spec.id)))
     }
 
     /// Commits, and lets the session read the new version.

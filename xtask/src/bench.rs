@@ -27,6 +27,9 @@ neighbours; a random read, where a section says what one took, tells how much it
 millions, GB are 10^9 bytes; memory is the peak of the resident set, CPU time is user and system time of all threads.
 ";
 
+/// The section that no command writes.
+const BY_HAND: &str = "Two machines";
+
 /// How much is measured.
 pub struct Sizes {
     /// Records of `process`.
@@ -92,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
     let report = Report {
         path: "docs/performance.md",
         intro: INTRO.to_owned(),
-        headings: PARTS.iter().map(|(name, _)| heading(name)).collect(),
+        headings: PARTS.iter().map(|(name, _)| heading(name)).chain([BY_HAND.to_owned()]).collect(),
     };
     for (name, part) in PARTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
         eprintln!("==> {name}");

@@ -132,7 +132,7 @@ impl Storage for Folder {
                 files.push(entry.path());
             }
             let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
-            if name.starts_with('.') && age.is_some_and(|age| age > STAGED_FILES_LIVE) {
+            if store::is_staged(&name) && age.is_some_and(|age| age > STAGED_FILES_LIVE) {
                 std::fs::remove_file(entry.path()).map_err(failed("delete", &entry.path()))?;
             }
         }
@@ -160,9 +160,8 @@ impl Storage for Folder {
 
 /// Whether a table has an entry in its log. A process that was killed while it made a table may have left a log without.
 fn has_entry(table: &Path) -> bool {
-    let is_staged = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
     let entries = std::fs::read_dir(table.join(LOG));
-    entries.is_ok_and(|entries| entries.flatten().any(|entry| !is_staged(&entry)))
+    entries.is_ok_and(|entries| entries.flatten().any(|entry| !store::is_staged(&entry.file_name().to_string_lossy())))
 }
 
 /// Names the operation and path of a system error.

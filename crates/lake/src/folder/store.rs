@@ -169,6 +169,12 @@ pub(super) fn sync_files(files: Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)
     })
 }
 
+/// Whether a file of a log is still being written, or was when its writer was killed: ours begin with a dot, those of the stock
+/// store end with a hash and a number.
+pub(super) fn is_staged(name: &str) -> bool {
+    name.starts_with('.') || name.contains('#')
+}
+
 /// Entries of a log folder after `offset`, in order. Only those are looked at, however long the log is.
 fn list_log(dir: &FsPath, prefix: &Path, offset: &Path) -> Result<Vec<ObjectMeta>> {
     let after = if offset.prefix_match(prefix).is_some() { offset.filename().unwrap_or_default() } else { "" };
@@ -181,8 +187,7 @@ fn list_log(dir: &FsPath, prefix: &Path, offset: &Path) -> Result<Vec<ObjectMeta
     for entry in entries {
         let entry = entry.map_err(generic)?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        // A leading dot: staged. A hash: a part of the stock store's own staging.
-        if name.as_str() <= after || name.starts_with('.') || name.contains('#') {
+        if name.as_str() <= after || is_staged(&name) {
             continue;
         }
         let Ok(metadata) = entry.metadata() else { continue };

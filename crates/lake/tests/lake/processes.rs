@@ -26,9 +26,17 @@ pub fn start_test(test: &str, role: &str, lake: &Lake) -> Child {
         .env(ROLE, role)
         .env(PLACE, lake.place().to_string())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+/// Waits for processes that must end well; what one that doesn't had to say is shown.
+fn all_succeed(children: Vec<Child>) {
+    for child in children {
+        let ended = child.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
+    }
 }
 
 /// Role and lake of a process that another test started.
@@ -93,10 +101,7 @@ async fn other_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_land_the_same_offsets_land_them_once() {
     let (_dir, lake) = lake();
-    let mut children: Vec<Child> = (0..3).map(|_| start("land", &lake)).collect();
-    for child in &mut children {
-        assert!(child.wait().unwrap().success());
-    }
+    all_succeed((0..3).map(|_| start("land", &lake)).collect());
     let mut bronze = lake.open_table(&TableId::bronze("events")).await.unwrap().unwrap();
     assert_eq!(bronze.version(), 40);
     assert_eq!(bronze.offsets("video-events").await.unwrap().into_values().collect::<Vec<_>>(), [40]);
@@ -107,10 +112,7 @@ async fn processes_that_land_the_same_offsets_land_them_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_of_a_race_count_once_each() {
     let (_dir, lake) = lake();
-    let mut children: Vec<Child> = (0..RACERS).map(|racer| start(&format!("race {racer}"), &lake)).collect();
-    for child in &mut children {
-        assert!(child.wait().unwrap().success());
-    }
+    all_succeed((0..RACERS).map(|racer| start(&format!("race {racer}"), &lake)).collect());
     let commits = i64::from(RACERS) * COMMITS_OF_A_RACER;
     for (table, column) in [("bronze.events", "source_partition * 1000 + source_offset"), ("silver.views", "seconds")] {
         let id: TableId = table.parse().unwrap();

@@ -147,6 +147,7 @@ async fn a_table_whose_making_was_killed_is_made_anew() {
     let log = lake.table_place(&TableId::silver("views")).folder().unwrap().join("_delta_log");
     fs::create_dir_all(&log).unwrap();
     fs::write(log.join(".00000000000000000000.json.dead"), "{").unwrap();
+    fs::write(log.join("00000000000000000000.json#1"), "{").unwrap();
     assert!(lake.open_table(&TableId::silver("views")).await.unwrap().is_none());
     assert_eq!(lake.tables().await.unwrap(), []);
     lake.session(&Reading::Latest).await.unwrap();

@@ -14,8 +14,12 @@ const PURGE_DELAY: c_int = 15;
 /// Long enough for the memory of a batch to be that of the next.
 const KEPT_MS: c_long = 50;
 
-/// Freed memory goes back to the system after 50 ms instead of 10, unless `MIMALLOC_PURGE_DELAY` says otherwise.
+/// Freed memory goes back to the system after 50 ms instead of 10, unless `MIMALLOC_PURGE_DELAY` says otherwise. Pages stay
+/// small where the system would make them huge unasked: of each piece that comes back two megabytes would be cleared.
 pub(crate) fn set_up() {
+    // A kernel without huge pages has none to turn off.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     #[allow(unsafe_code, reason = "an option of the allocator has no safe interface")]
     // SAFETY: sets a number, from any thread and at any time.
     unsafe {
@@ -32,11 +36,13 @@ mod tests {
     /// Another version of the allocator may number its options otherwise.
     #[test]
     #[allow(unsafe_code, reason = "an option of the allocator has no safe interface")]
-    fn the_option_is_the_delay() {
+    fn the_delay_is_set_and_huge_pages_are_off() {
         // SAFETY: reads a number.
         let get = || unsafe { mi_option_get(PURGE_DELAY) };
         assert_eq!(get(), 10, "mimalloc's own delay in ms");
         set_up();
         assert_eq!(get(), KEPT_MS);
+        #[cfg(target_os = "linux")]
+        assert!(rustix::thread::transparent_huge_pages_are_disabled().unwrap());
     }
 }

@@ -1,7 +1,7 @@
 //! Commits: what they take away and add, in one step, or not at all.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -80,8 +80,8 @@ impl CommitNote {
 /// What must still hold when others have committed first.
 #[derive(Debug, Clone)]
 pub(crate) enum Guard {
-    /// The table stands at `from` of each range.
-    Offsets(Vec<OffsetRange>),
+    /// The table stands at `from` of each range, and where it should in the transactions that are not to move.
+    Offsets { ranges: Vec<OffsetRange>, unmoved: BTreeMap<String, i64> },
     /// The columns are the same.
     Columns,
     /// Neither rows nor columns changed; files that are taken away are still there.
@@ -261,9 +261,9 @@ impl Table {
             return Err(self.conflict(change, "its columns changed".to_owned()));
         }
         match &change.guard {
-            Guard::Offsets(ranges) => {
+            Guard::Offsets { ranges, unmoved } => {
                 self.catch_up().await?;
-                self.check_stands_at(ranges)
+                self.check_stands_at(ranges, unmoved)
             }
             Guard::Columns => Ok(()),
             Guard::Untouched if seen.rows => Err(self.conflict(change, "its rows changed".to_owned())),

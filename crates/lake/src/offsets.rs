@@ -91,14 +91,28 @@ impl Table {
     /// [`Error::OtherLog`] when it has offsets of another log for a topic. [`Error::Offsets`] when the rows are not
     /// as many as the records of the ranges, or a range is empty or given twice.
     pub async fn append_offsets(&mut self, rows: Vec<RecordBatch>, ranges: &[OffsetRange]) -> Result<i64> {
+        self.append_offsets_while(rows, ranges, &BTreeMap::new()).await
+    }
+
+    /// As [`Table::append_offsets`], and only while other transactions have not moved either: id -> where the table should
+    /// stand, 0 for one that it does not have.
+    ///
+    /// # Errors
+    /// As there; [`Error::Fenced`] with the id of the transaction that moved.
+    pub async fn append_offsets_while(
+        &mut self,
+        rows: Vec<RecordBatch>,
+        ranges: &[OffsetRange],
+        unmoved: &BTreeMap<String, i64>,
+    ) -> Result<i64> {
         check_layout(self)?;
         self.check_consistent(&rows, ranges)?;
         self.catch_up().await?;
-        if self.check_stands_at(ranges).is_err() {
+        if self.check_stands_at(ranges, unmoved).is_err() {
             // Others may have moved it to where these ranges begin.
             self.refresh().await?;
             self.catch_up().await?;
-            self.check_stands_at(ranges)?;
+            self.check_stands_at(ranges, unmoved)?;
         }
         let mut writer = self.writer();
         for batch in rows {
@@ -111,7 +125,8 @@ impl Table {
             predicate: None,
         };
         let adds = written.adds.into_iter().map(Action::Add).collect();
-        let mut change = Change::new("land", operation, adds, Guard::Offsets(ranges.to_vec()));
+        let guard = Guard::Offsets { ranges: ranges.to_vec(), unmoved: unmoved.clone() };
+        let mut change = Change::new("land", operation, adds, guard);
         change.metadata.push(("streamreel.offsets".to_owned(), serde_json::json!(ranges)));
         change.transactions = ranges.iter().map(|r| Transaction::new(r.transaction_id(), r.next)).collect();
         self.apply(change).await
@@ -156,8 +171,14 @@ impl Table {
     }
 
     /// Compares with the transactions of the very snapshot that is committed from.
-    pub(crate) fn check_stands_at(&self, ranges: &[OffsetRange]) -> Result<()> {
+    pub(crate) fn check_stands_at(&self, ranges: &[OffsetRange], unmoved: &BTreeMap<String, i64>) -> Result<()> {
         let Some(state) = &self.transactions else { return Ok(()) };
+        let fenced = |source_id: String, from: i64, stands: Option<i64>| Error::Fenced {
+            table: self.id.clone(),
+            source_id,
+            from,
+            stands,
+        };
         for range in ranges {
             let other = state
                 .by_id
@@ -174,15 +195,11 @@ impl Table {
             }
             let stands = state.by_id.get(&range.transaction_id()).copied();
             if stands.is_some_and(|stands| stands != range.from) {
-                return Err(Error::Fenced {
-                    table: self.id.clone(),
-                    source_id: range.transaction_id(),
-                    from: range.from,
-                    stands,
-                });
+                return Err(fenced(range.transaction_id(), range.from, stands));
             }
         }
-        Ok(())
+        let moved = unmoved.iter().find(|(id, at)| state.by_id.get(*id).copied().unwrap_or(0) != **at);
+        moved.map_or(Ok(()), |(id, at)| Err(fenced(id.clone(), *at, state.by_id.get(id).copied())))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Application transactions of a table, replayed from its log and then kept up to date.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{Array, cast::AsArray, types::Int64Type};
 use bytes::Bytes;
@@ -125,10 +125,11 @@ impl Table {
             }
         }
         if self.version == before && !self.has_log_entry(before).await? {
-            // So far behind that clean-up overtook it: anything may have happened.
+            // So far behind that clean-up overtook it: any rows may have come and gone.
+            let (schema, placing) = (Arc::clone(&self.schema), Arc::clone(&self.placing));
             self.snapshot = load(&self.lake, &self.id, None).await?;
             self.reread()?;
-            return Ok(Seen { rows: true, columns: true });
+            return Ok(Seen { rows: true, columns: schema != self.schema || placing != self.placing });
         }
         if files_changed {
             self.bring_up().await?;

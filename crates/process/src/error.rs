@@ -114,6 +114,24 @@ pub enum Error {
         /// Where the cleaned topics stand.
         topics: i64,
     },
+    /// Another processor changed the way that the lake is landed while this one was at work.
+    #[error(
+        "this lake is no longer landed from {was}: another processor was started that lands it the other way. Nothing of the open \
+         commit of this one was stored; end the other one and start this one again, or leave the landing to it"
+    )]
+    WayChanged {
+        /// How this processor lands it.
+        was: &'static str,
+    },
+    /// The way of landing can't be changed while somebody cleans.
+    #[error(
+        "partition {partition} of the cleaned topics goes on growing, and the way that a lake is landed changes only while they \
+         stand still: end who cleans first"
+    )]
+    StillCleaned {
+        /// The partition.
+        partition: u32,
+    },
     /// Nothing to write to.
     #[error("landing from the cleaned topics needs a lake")]
     NoLake,

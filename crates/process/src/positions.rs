@@ -68,13 +68,7 @@ impl Positions<'_> {
     /// Whether the sinks have every record below `end`. Where offsets have gaps they may stand before it all the same.
     fn have_reached(&self, origin: &Origin, end: i64) -> Result<bool> {
         let lowest = self.of(origin)?.lowest();
-        if lowest >= end {
-            return Ok(true);
-        }
-        let read = error::log("read the topic");
-        let fetched = self.log.fetch(&origin.topic, origin.partition, lowest, 1).map_err(read)?;
-        let next_record = if fetched.records.is_empty() { fetched.next_offset } else { fetched.offset(0) };
-        Ok(next_record >= end)
+        way::is_empty_between(self.log, &origin.topic, origin.partition, lowest, end)
     }
 }
 

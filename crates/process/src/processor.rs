@@ -82,10 +82,10 @@ impl Processor {
         if let Some(lake) = lake {
             let runtime = runtime()?;
             let mut table = runtime.block_on(open_bronze(lake))?;
-            runtime.block_on(way::settle(&mut table, &*log, &settings, partitions))?;
+            let way = runtime.block_on(way::settle(&mut table, &*log, &settings, partitions))?;
             schema = table.schema();
             let identity = table.identity().map_err(error::lake("ask for the identity of bronze.events"))?;
-            bronze = Some(Bronze { table: Mutex::new(table.clone()), sink: BronzeSink::new(table)?, identity });
+            bronze = Some(Bronze { table: Mutex::new(table.clone()), sink: BronzeSink::new(table, way)?, identity });
         }
         if settings.from == ReadFrom::Cleaned && bronze.is_none() {
             return Err(Error::NoLake);

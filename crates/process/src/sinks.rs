@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use crate::error::{self, Result};
 use crate::lane::{ForTopics, LaneId, Part};
 use crate::names;
+use crate::way::Way;
 
 /// Takes the results of stretches, in order within a lane.
 pub(crate) trait Sink: Send {
@@ -93,6 +94,7 @@ impl Sink for TopicsSink {
 /// `bronze.events`; how far it is stands in the table's own transactions.
 pub(crate) struct BronzeSink {
     table: Table,
+    way: Way,
     /// `None` only while dropping.
     runtime: Option<Runtime>,
     rows: Vec<RecordBatch>,
@@ -100,8 +102,8 @@ pub(crate) struct BronzeSink {
 }
 
 impl BronzeSink {
-    pub(crate) fn new(table: Table) -> Result<Self> {
-        Ok(Self { table, runtime: Some(runtime()?), rows: Vec::new(), covered: BTreeMap::new() })
+    pub(crate) fn new(table: Table, way: Way) -> Result<Self> {
+        Ok(Self { table, way, runtime: Some(runtime()?), rows: Vec::new(), covered: BTreeMap::new() })
     }
 }
 
@@ -138,7 +140,8 @@ impl Sink for BronzeSink {
         let rows = std::mem::take(&mut self.rows);
         let ranges: Vec<OffsetRange> = std::mem::take(&mut self.covered).into_values().collect();
         if let Some(runtime) = &self.runtime {
-            runtime.block_on(self.table.append_offsets(rows, &ranges)).map_err(error::lake("commit to bronze"))?;
+            let landing = self.table.append_offsets_while(rows, &ranges, &self.way.unmoved);
+            runtime.block_on(landing).map_err(self.way.error("commit to bronze"))?;
         }
         Ok(())
     }

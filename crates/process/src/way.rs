@@ -4,6 +4,7 @@
 //! on coming. A lake therefore remembers its way, in a transaction beside the offsets: `<log>/landed-from/0`, whose
 //! version is even for `video-events` (the first way of a lake that has none) and odd for the cleaned topics. A change is one commit
 //! that moves it on and sets the offsets of the new way to where the old one is; that there are no records in between is checked first.
+//! Who lands the other way meanwhile can't commit any more: each of its commits holds on to the way that it began with.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ use crate::names;
 use crate::settings::{ReadFrom, Settings};
 
 const WAY: &str = "landed-from";
+/// So often the cleaned topics may have grown while they were looked at.
+const LOOKS: usize = 20;
 
 impl ReadFrom {
     /// The topics that are read.
@@ -81,51 +84,122 @@ fn of_turns(turns: i64) -> ReadFrom {
     if turns % 2 == 0 { ReadFrom::VideoEvents } else { ReadFrom::Cleaned }
 }
 
+/// A way that was settled: what is landed is committed only while it holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    from: ReadFrom,
+    /// Transaction id -> turns.
+    pub(crate) unmoved: BTreeMap<String, i64>,
+}
+
+impl Way {
+    fn new(from: ReadFrom, log: &str, turns: i64) -> Self {
+        Self { from, unmoved: BTreeMap::from([(range(log, WAY, 0, turns, turns).transaction_id(), turns)]) }
+    }
+
+    /// Names what failed on a commit that holds on to this way.
+    pub(crate) fn error(&self, operation: &'static str) -> impl Fn(streamreel_lake::Error) -> Error {
+        move |source| match source {
+            streamreel_lake::Error::Fenced { source_id, .. } if self.unmoved.contains_key(&source_id) => {
+                Error::WayChanged { was: self.from.describe() }
+            }
+            source => error::lake(operation)(source),
+        }
+    }
+}
+
+/// What a change of way commits.
+#[derive(Default)]
+struct Change {
+    /// Offsets that are set.
+    ranges: Vec<OffsetRange>,
+    /// Offsets that it was decided by: transaction id -> offset.
+    unmoved: BTreeMap<String, i64>,
+}
+
 /// Makes sure that the lake is landed the way that is set, changing it where nothing can be lost or doubled by that.
-pub(crate) async fn settle(table: &mut Table, log: &dyn Log, settings: &Settings, partitions: u32) -> Result<()> {
-    let identity = log.identity(names::VIDEO_EVENTS).map_err(error::log("ask for the identity of the log"))?;
+pub(crate) async fn settle(table: &mut Table, log: &dyn Log, settings: &Settings, partitions: u32) -> Result<Way> {
+    let identity = identity(log, names::VIDEO_EVENTS)?;
     let turns = turns(table, &identity).await?;
-    let was = of_turns(turns);
-    if was == settings.from {
-        return Ok(());
+    if of_turns(turns) == settings.from {
+        return Ok(Way::new(settings.from, &identity, turns));
     }
-    let mut ranges = vec![range(&identity, WAY, 0, turns, turns + 1)];
     let source = landed(table, &identity, names::VIDEO_EVENTS).await?;
+    let mut change = match settings.from {
+        ReadFrom::Cleaned => to_cleaned(table, log, settings, partitions, &source).await?,
+        ReadFrom::VideoEvents => to_video_events(table, log, settings, partitions, &source).await?,
+    };
+    change.ranges.push(range(&identity, WAY, 0, turns, turns + 1));
+    table
+        .append_offsets_while(Vec::new(), &change.ranges, &change.unmoved)
+        .await
+        .map_err(error::lake("change the way that bronze is landed"))?;
+    Ok(Way::new(settings.from, &identity, turns + 1))
+}
+
+/// The lake has what was cleaned, no more and no less: it goes on at the ends of the cleaned topics. One without any row begins
+/// with all of them.
+async fn to_cleaned(
+    table: &mut Table,
+    log: &dyn Log,
+    settings: &Settings,
+    partitions: u32,
+    source: &BTreeMap<u32, i64>,
+) -> Result<Change> {
+    let mut change = Change::default();
+    if source.is_empty() {
+        return Ok(change);
+    }
+    let identity = identity(log, names::VIDEO_EVENTS)?;
     for partition in 0..partitions {
-        let cleaned = cleaned_to(log, settings, partition)?;
-        match settings.from {
-            ReadFrom::Cleaned => {
-                let lake = source.get(&partition).copied().unwrap_or(0);
-                // A lake without any row may begin either way.
-                if !source.is_empty() && lake != cleaned {
-                    return Err(other_way(was, settings.from, partition, lake, cleaned));
-                }
-            }
-            ReadFrom::VideoEvents => {
-                let stands = source.get(&partition).copied().unwrap_or(0);
-                ranges.extend(
-                    (stands < cleaned).then(|| range(&identity, names::VIDEO_EVENTS, partition, stands, cleaned)),
-                );
-            }
+        let cleaned = Cleaned::of(log, settings, partition)?;
+        let lake = source.get(&partition).copied().unwrap_or(0);
+        if !is_empty_between(log, names::VIDEO_EVENTS, partition, lake.min(cleaned.to), lake.max(cleaned.to))? {
+            return Err(other_way(settings.from, partition, lake, cleaned.to));
         }
-        for topic in [CleanedTopic::CleanEvents, CleanedTopic::DeadLetters] {
-            let topic = topic.name();
-            let identity = log.identity(topic).map_err(error::log("ask for the identity of the log"))?;
+        change.unmoved.insert(transaction_id(&identity, names::VIDEO_EVENTS, partition), lake);
+        for (topic, end) in cleaned.ends {
+            let identity = self::identity(log, topic)?;
             let lake = landed(table, &identity, topic).await?.get(&partition).copied().unwrap_or(0);
-            let end = log.range(topic, partition).map_err(error::log("ask for the range of the topic"))?.end;
-            match settings.from {
-                ReadFrom::VideoEvents if lake != end => {
-                    return Err(other_way(was, settings.from, partition, lake, end));
-                }
-                ReadFrom::Cleaned if !source.is_empty() && lake < end => {
-                    ranges.push(range(&identity, topic, partition, lake, end));
-                }
-                _ => {}
-            }
+            change.ranges.extend((lake < end).then(|| range(&identity, topic, partition, lake, end)));
         }
     }
-    table.append_offsets(Vec::new(), &ranges).await.map_err(error::lake("change the way that bronze is landed"))?;
-    Ok(())
+    Ok(change)
+}
+
+/// The lake has the cleaned topics to their ends: it goes on behind what they were cleaned from.
+async fn to_video_events(
+    table: &mut Table,
+    log: &dyn Log,
+    settings: &Settings,
+    partitions: u32,
+    source: &BTreeMap<u32, i64>,
+) -> Result<Change> {
+    let mut change = Change::default();
+    let identity = identity(log, names::VIDEO_EVENTS)?;
+    for partition in 0..partitions {
+        let cleaned = Cleaned::of(log, settings, partition)?;
+        for (topic, end) in cleaned.ends {
+            let identity = self::identity(log, topic)?;
+            let lake = landed(table, &identity, topic).await?.get(&partition).copied().unwrap_or(0);
+            if !is_empty_between(log, topic, partition, lake, end)? {
+                return Err(other_way(settings.from, partition, lake, end));
+            }
+            change.unmoved.insert(transaction_id(&identity, topic, partition), lake);
+        }
+        let stands = source.get(&partition).copied().unwrap_or(0);
+        let ahead = stands < cleaned.to;
+        change.ranges.extend(ahead.then(|| range(&identity, names::VIDEO_EVENTS, partition, stands, cleaned.to)));
+    }
+    Ok(change)
+}
+
+fn identity(log: &dyn Log, topic: &str) -> Result<String> {
+    log.identity(topic).map_err(error::log("ask for the identity of the log"))
+}
+
+fn transaction_id(log: &str, topic: &str, partition: u32) -> String {
+    range(log, topic, partition, 0, 0).transaction_id()
 }
 
 fn range(log: &str, topic: &str, partition: u32, from: i64, next: i64) -> OffsetRange {
@@ -139,9 +213,53 @@ fn range(log: &str, topic: &str, partition: u32, from: i64, next: i64) -> Offset
     }
 }
 
-fn other_way(was: ReadFrom, wanted: ReadFrom, partition: u32, lake: i64, topics: i64) -> Error {
+fn other_way(wanted: ReadFrom, partition: u32, lake: i64, topics: i64) -> Error {
+    let was = match wanted {
+        ReadFrom::VideoEvents => ReadFrom::Cleaned,
+        ReadFrom::Cleaned => ReadFrom::VideoEvents,
+    };
     let (finish, was, wanted) = (was.flags(), was.describe(), wanted.describe());
     Error::OtherWay { was, wanted, finish, partition, lake, topics }
+}
+
+/// Whether a partition has no record at offsets from `from` up to `end`; there may be gaps and transaction markers.
+pub(crate) fn is_empty_between(log: &dyn Log, topic: &str, partition: u32, from: i64, end: i64) -> Result<bool> {
+    if from >= end {
+        return Ok(true);
+    }
+    let fetched = log.fetch(topic, partition, from, 1).map_err(error::log("read the topic"))?;
+    let next_record = if fetched.records.is_empty() { fetched.next_offset } else { fetched.offset(0) };
+    Ok(next_record >= end)
+}
+
+/// How far a partition is cleaned.
+struct Cleaned {
+    /// The offset of `video-events` up to which it is.
+    to: i64,
+    /// Of the cleaned topics.
+    ends: [(&'static str, i64); 2],
+}
+
+impl Cleaned {
+    /// All of one moment, in which nobody commits to the cleaned topics.
+    fn of(log: &dyn Log, settings: &Settings, partition: u32) -> Result<Self> {
+        for _ in 0..LOOKS {
+            let ends = ends(log, partition)?;
+            let to = cleaned_to(log, settings, partition)?;
+            if self::ends(log, partition)? == ends {
+                return Ok(Self { to, ends });
+            }
+        }
+        Err(Error::StillCleaned { partition })
+    }
+}
+
+fn ends(log: &dyn Log, partition: u32) -> Result<[(&'static str, i64); 2]> {
+    let end = |topic: CleanedTopic| {
+        let range = log.range(topic.name(), partition).map_err(error::log("ask for the range of the topic"))?;
+        Ok((topic.name(), range.end))
+    };
+    Ok([end(CleanedTopic::CleanEvents)?, end(CleanedTopic::DeadLetters)?])
 }
 
 /// The offset of `video-events` up to which the cleaned topics have a partition: what our consumer group says, or, whoever

@@ -1,6 +1,6 @@
 //! Rows and offsets in one step.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use streamreel_lake::{CommitNote, Delete, Error, OffsetRange, tables};
 
@@ -115,6 +115,39 @@ async fn writers_of_other_partitions_do_not_disturb_each_other() {
     let found = second.offsets("video-events").await.unwrap();
     assert_eq!(found.values().copied().collect::<Vec<_>>(), [12, 12]);
     assert_eq!(second.version(), 6);
+}
+
+/// One that idled while the log was cleaned up beyond its version goes on all the same; what it should see moved fences it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_clean_up_overtook_goes_on() {
+    let (_dir, lake) = lake();
+    let mut busy = lake.create(&tables::bronze_events()).await.unwrap();
+    busy.append_offsets(vec![bronze_rows(0, 0, 1)], &[range(0, 0, 1)]).await.unwrap();
+    let (mut idle, mut zombie) = (busy.clone(), busy.clone());
+    for n in 1..5 {
+        busy.append_offsets(vec![bronze_rows(0, n, n + 1)], &[range(0, n, n + 1)]).await.unwrap();
+    }
+    busy.checkpoint().await.unwrap();
+    assert!(busy.cleanup_log(Duration::ZERO, &[]).await.unwrap() > 2);
+    idle.append_offsets(vec![bronze_rows(1, 0, 3)], &[range(1, 0, 3)]).await.unwrap();
+    let lost = zombie.append_offsets(vec![bronze_rows(0, 1, 2)], &[range(0, 1, 2)]).await;
+    assert!(matches!(lost, Err(Error::Fenced { from: 1, stands: Some(5), .. })), "{lost:?}");
+    assert_eq!(ask_lake(&lake, COUNT).await, ["8 5"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_should_not_have_moved_fences() {
+    let (_dir, lake) = lake();
+    let mut first = lake.create(&tables::bronze_events()).await.unwrap();
+    let mut second = first.clone();
+    let other = range(1, 0, 4).transaction_id();
+    let unmoved = BTreeMap::from([(other.clone(), 0)]);
+    first.append_offsets_while(vec![bronze_rows(0, 0, 1)], &[range(0, 0, 1)], &unmoved).await.unwrap();
+    first.append_offsets(vec![bronze_rows(1, 0, 4)], &[range(1, 0, 4)]).await.unwrap();
+    let lost = second.append_offsets_while(vec![bronze_rows(0, 1, 2)], &[range(0, 1, 2)], &unmoved).await;
+    let Err(Error::Fenced { source_id, from: 0, stands: Some(4), .. }) = lost else { panic!("{lost:?}") };
+    assert_eq!(source_id, other);
+    assert_eq!(ask_lake(&lake, COUNT).await, ["5 4"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -179,6 +179,29 @@ fn the_way_of_landing_changes_at_equal_offsets_only() {
     check_both(&log, &lake);
 }
 
+/// One that runs while the way is changed must not land what the other way lands, too.
+#[test]
+fn a_lander_ends_when_the_way_was_changed() {
+    for (first, second) in [(settings(), from_cleaned()), (from_cleaned(), settings())] {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, lake) = (log_in(dir.path()), lake_in(dir.path()));
+        feed(&*log, &dirty(1_000, 65));
+        run_to_end(&mut open(&log, &lake, settings()));
+        let mut running = open(&log, &lake, first);
+        let mut other = open(&log, &lake, second.clone());
+        feed(&*log, &dirty(1_000, 66));
+        if second.from == ReadFrom::VideoEvents {
+            // It cleans for the other one.
+            run_to_end(&mut other);
+        }
+        let error = running.run(Until::Cancelled, &NEVER, &|_| {}).unwrap_err();
+        assert!(matches!(error, Error::WayChanged { .. }), "{error}");
+        run_to_end(&mut Processor::open(log.clone(), None, settings()).unwrap());
+        run_to_end(&mut other);
+        check_both(&log, &lake);
+    }
+}
+
 #[test]
 fn records_that_no_cleaner_wrote_are_an_error() {
     let dir = tempfile::tempdir().unwrap();

@@ -20,6 +20,9 @@ _VIDEO = {
     "published_at": "timestamp",
 }
 
+# The longest title, as in events.
+_MAX_DURATION_S = 1_000_000
+
 
 class Invalid(Exception):
     """A file that can't be used; says which, why and what to do."""
@@ -43,11 +46,11 @@ def videos(spark: SparkSession, folder: str | None, reserved: set[str]) -> DataF
         rows,
         "video_id",
         "duration_s",
-        ~((F.col("duration_s") > 0) & (F.col("duration_s") < float("inf"))),
-        "it must be above 0 (or empty)",
+        ~((F.col("duration_s") > 0) & (F.col("duration_s") <= _MAX_DURATION_S)),
+        f"it must be above 0 and at most {_MAX_DURATION_S}, in seconds (or empty)",
     )
     further = [name for name in rows.columns if name not in _VIDEO]
-    _check_names(path, further, reserved)
+    _check_names(path, further, reserved | set(_VIDEO))
     return rows.select(*_VIDEO, *further)
 
 
@@ -130,6 +133,11 @@ def _refuse(path: str, rows: DataFrame, key: str, name: str, wrong: Column, why:
 
 
 def _check_names(path: str, further: list[str], reserved: set[str]) -> None:
+    # Delta does not tell names apart by case alone.
+    taken = set(reserved)
     for name in further:
-        if name in reserved:
+        if not name.strip():
+            raise Invalid(f"{path} has a column without a name; name it, or take it out")
+        if name.lower() in taken:
             raise Invalid(f"{path} has a column that would become `{name}`, which silver has already; rename it")
+        taken.add(name.lower())

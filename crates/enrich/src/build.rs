@@ -202,7 +202,7 @@ impl Build<'_> {
         };
         let scratch = self.lake.scratch().map_err(lake_failed("make a temporary folder"))?;
         let scratch = scratch.unwrap_or_else(std::env::temp_dir);
-        let mut spool = Spool::new(event_schema(), expected, self.request.spool_bytes, &scratch)?;
+        let mut spool = Spool::new(event_schema(), expected, self.request.spool_bytes, &scratch);
         let gap_us = (self.request.views.view_gap_s * 1e6) as i64;
         let mut touched = Touched::new(gap_us, self.plan.changed_videos.clone(), self.plan.changed_users.clone());
         let remember = self.plan.base.is_some();

@@ -27,6 +27,9 @@ const VIDEO_COLUMNS: [&str; 5] = ["video_id", "title", "creator", "genre", "dura
 /// Columns with a meaning of their own; all others are further columns.
 const KNOWN_COLUMNS: [&str; 6] = ["video_id", "title", "creator", "genre", "duration_s", "published_at"];
 
+/// The longest title, as in events.
+const MAX_DURATION_S: f64 = 1e6;
+
 /// The metadata of a build.
 #[derive(Debug)]
 pub struct Metadata {
@@ -219,9 +222,12 @@ fn videos(path: &Path, batch: &RecordBatch, reserved: &HashSet<String>) -> Resul
     let duration = converted(path, batch, "duration_s", &DataType::Float64)?;
     for (row, value) in duration.as_primitive::<Float64Type>().iter().enumerate() {
         if let Some(value) = value
-            && !(value > 0.0 && value.is_finite())
+            && !(value > 0.0 && value <= MAX_DURATION_S)
         {
-            return Err(invalid(path, Some(row), format!("has the duration_s {value}; it must be above 0 (or empty)")));
+            let problem = format!(
+                "has the duration_s {value}; it must be above 0 and at most {MAX_DURATION_S}, in seconds (or empty)"
+            );
+            return Err(invalid(path, Some(row), problem));
         }
     }
     columns.push(duration);
@@ -229,9 +235,10 @@ fn videos(path: &Path, batch: &RecordBatch, reserved: &HashSet<String>) -> Resul
         Ok(_) => converted(path, batch, "published_at", &timestamp())?,
         Err(_) => new_null_array(&timestamp(), batch.num_rows()),
     });
-    let mut further = Vec::new();
+    let (mut further, mut taken) = (Vec::new(), reserved.clone());
+    taken.extend(KNOWN_COLUMNS.map(str::to_owned));
     for field in schema.fields().iter().filter(|f| !KNOWN_COLUMNS.contains(&f.name().as_str())) {
-        further.push(further_field(path, field.name(), field.data_type(), reserved)?);
+        further.push(further_field(path, field.name(), field.data_type(), &mut taken)?);
         columns.push(converted(path, batch, field.name(), further[further.len() - 1].data_type())?);
     }
     batch_of(path, video_schema(&further), columns)
@@ -239,10 +246,10 @@ fn videos(path: &Path, batch: &RecordBatch, reserved: &HashSet<String>) -> Resul
 
 fn users(path: &Path, batch: &RecordBatch, reserved: &HashSet<String>) -> Result<Catalogue, Error> {
     let mut fields = vec![Field::new("user_id", DataType::Utf8, false)];
-    let mut columns = vec![ids(path, batch, "user_id")?];
+    let (mut columns, mut taken) = (vec![ids(path, batch, "user_id")?], reserved.clone());
     for field in batch.schema().fields().iter().filter(|f| f.name() != "user_id") {
         let named = format!("user_{}", field.name());
-        fields.push(further_field(path, &named, field.data_type(), reserved)?);
+        fields.push(further_field(path, &named, field.data_type(), &mut taken)?);
         columns.push(converted(path, batch, field.name(), fields[fields.len() - 1].data_type())?);
     }
     batch_of(path, Arc::new(Schema::new(fields)), columns)
@@ -253,9 +260,13 @@ fn batch_of(path: &Path, schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<Ca
     Catalogue::new(path, batch)
 }
 
-/// Delta knows fewer kinds than Parquet: timestamps become microseconds in UTC, large and dictionary text plain.
-fn further_field(path: &Path, name: &str, kind: &DataType, reserved: &HashSet<String>) -> Result<Field, Error> {
-    if reserved.contains(name) {
+/// Delta knows fewer kinds than Parquet: timestamps become microseconds in UTC, large and dictionary text plain. It does not
+/// tell names apart by case alone.
+fn further_field(path: &Path, name: &str, kind: &DataType, taken: &mut HashSet<String>) -> Result<Field, Error> {
+    if name.trim().is_empty() {
+        return Err(invalid(path, None, "has a column without a name; name it, or take it out".to_owned()));
+    }
+    if !taken.insert(name.to_lowercase()) {
         let problem = format!("has a column that would become `{name}`, which silver has already; rename it");
         return Err(invalid(path, None, problem));
     }
@@ -318,6 +329,16 @@ mod tests {
             (format!("{HEADER}v1,T,C,G,10,yesterday,en\n"), "row 1: has the published_at `yesterday`"),
             (format!("{HEADER},T,C,G,10,,en\n"), "row 1: has no video_id"),
             ("video_id,title,creator,genre,duration_s,region\nv1,T,C,G,10,DE\n".to_owned(), "rename it"),
+            ("video_id,title,creator,genre,duration_s,Region\nv1,T,C,G,10,DE\n".to_owned(), "rename it"),
+            (
+                "video_id,title,creator,genre,duration_s,tag,Tag\nv1,T,C,G,10,a,b\n".to_owned(),
+                "`Tag`, which silver has",
+            ),
+            ("video_id,title,creator,genre,duration_s,\nv1,T,C,G,10,\n".to_owned(), "a column without a name"),
+            (
+                format!("{HEADER}v1,T,C,G,3000000,,en\n"),
+                "row 1: has the duration_s 3000000; it must be above 0 and at most 1000000",
+            ),
         ];
         for (csv, expected) in cases {
             let error = load(&csv).unwrap_err().to_string();

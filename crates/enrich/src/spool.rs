@@ -1,11 +1,13 @@
 //! Events on their way into views, split by viewer and video into buckets that fit in memory one at a time.
 //!
 //! A Grace hash partition: all events of a viewer with a video land in one bucket. Buckets stay in memory up to a bound;
-//! past it all of them are written out as Arrow IPC files, removed when the spool is dropped.
+//! past it all of them are written out, one after another, to the end of one file that has no name: however many buckets there
+//! are, it takes one descriptor, and the system removes it with the spool, whatever ends the process.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
-use std::path::PathBuf;
+use std::io::{BufWriter, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, UInt32Array};
@@ -13,7 +15,6 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
 use arrow_select::take::take_record_batch;
-use tempfile::TempDir;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::Error;
@@ -29,27 +30,30 @@ pub struct Spool {
     buckets: Vec<Bucket>,
     held_bytes: usize,
     bound_bytes: usize,
-    folder: TempDir,
+    /// The temporary folder that what is written out goes to.
+    folder: PathBuf,
+    file: Option<BufWriter<File>>,
     rows: u64,
 }
 
 #[derive(Default)]
 struct Bucket {
     held: Vec<RecordBatch>,
-    file: Option<StreamWriter<BufWriter<File>>>,
+    /// Where in the file it was written out, as an Arrow IPC stream each time.
+    written: Vec<Span>,
+}
+
+struct Span {
+    from: u64,
+    bytes: usize,
 }
 
 impl Spool {
     /// A spool for about `rows` events that holds at most `bound_bytes` in memory; what is more goes below `folder`.
-    ///
-    /// # Errors
-    /// [`Error::Spool`] if no temporary folder can be made there.
-    pub fn new(schema: SchemaRef, rows: u64, bound_bytes: usize, folder: &std::path::Path) -> Result<Self, Error> {
-        let failed = |e: std::io::Error| Error::Spool { path: folder.to_owned(), problem: e.to_string() };
-        let folder = tempfile::tempdir_in(folder).map_err(failed)?;
+    pub fn new(schema: SchemaRef, rows: u64, bound_bytes: usize, folder: &Path) -> Self {
         let count = rows.div_ceil(ROWS_A_BUCKET).clamp(1, MAX_BUCKETS);
         let buckets = (0..count).map(|_| Bucket::default()).collect();
-        Ok(Self { schema, buckets, held_bytes: 0, bound_bytes, folder, rows: 0 })
+        Self { schema, buckets, held_bytes: 0, bound_bytes, folder: folder.to_owned(), file: None, rows: 0 }
     }
 
     /// Rows so far.
@@ -110,21 +114,25 @@ impl Spool {
     }
 
     fn spill(&mut self) -> Result<(), Error> {
-        for (number, bucket) in self.buckets.iter_mut().enumerate() {
-            let path = self.folder.path().join(format!("{number}.arrows"));
-            let failed = |e: String| Error::Spool { path: path.clone(), problem: e };
-            let file = match &mut bucket.file {
-                Some(file) => file,
-                None => {
-                    let file = File::create(&path).map_err(|e| failed(e.to_string()))?;
-                    let buffered = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
-                    let writer = StreamWriter::try_new(buffered, &self.schema).map_err(|e| failed(e.to_string()))?;
-                    bucket.file.insert(writer)
-                }
-            };
-            for batch in bucket.held.drain(..) {
-                file.write(&batch).map_err(|e| failed(e.to_string()))?;
+        let failed = failed(&self.folder);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = tempfile::tempfile_in(&self.folder).map_err(&failed)?;
+                self.file.insert(BufWriter::with_capacity(FILE_BUFFER_BYTES, file))
             }
+        };
+        let mut from = file.stream_position().map_err(&failed)?;
+        for bucket in self.buckets.iter_mut().filter(|bucket| !bucket.held.is_empty()) {
+            let mut writer = StreamWriter::try_new(&mut *file, &self.schema).map_err(&failed)?;
+            for batch in bucket.held.drain(..) {
+                writer.write(&batch).map_err(&failed)?;
+            }
+            writer.finish().map_err(&failed)?;
+            drop(writer);
+            let end = file.stream_position().map_err(&failed)?;
+            bucket.written.push(Span { from, bytes: usize::try_from(end - from).unwrap_or(usize::MAX) });
+            from = end;
         }
         self.held_bytes = 0;
         Ok(())
@@ -134,65 +142,65 @@ impl Spool {
     ///
     /// # Errors
     /// [`Error::Spool`] if the last bytes can't be written.
-    pub fn finish(mut self) -> Result<Spooled, Error> {
-        let mut buckets = Vec::with_capacity(self.buckets.len());
-        for (number, bucket) in self.buckets.iter_mut().enumerate() {
-            let path = self.folder.path().join(format!("{number}.arrows"));
-            let failed = |e: String| Error::Spool { path: path.clone(), problem: e };
-            let file = match bucket.file.take() {
-                Some(mut writer) => {
-                    writer.finish().map_err(|e| failed(e.to_string()))?;
-                    let buffered = writer.into_inner().map_err(|e| failed(e.to_string()))?;
-                    buffered.into_inner().map_err(|e| failed(e.to_string()))?;
-                    Some(path)
-                }
-                None => None,
-            };
-            buckets.push(SpooledBucket { held: std::mem::take(&mut bucket.held), file });
-        }
-        Ok(Spooled { buckets: buckets.into_iter(), _folder: self.folder })
+    pub fn finish(self) -> Result<Spooled, Error> {
+        let written = self.file.map(BufWriter::into_inner).transpose().map_err(failed(&self.folder))?;
+        let file = written.map(|file| Arc::new(Mutex::new(file)));
+        Ok(Spooled { buckets: self.buckets.into_iter(), file, folder: self.folder })
     }
 }
 
-/// A closed spool: its buckets, one after another. The files live as long as it does.
+fn failed<E: std::fmt::Display>(folder: &Path) -> impl Fn(E) -> Error {
+    move |problem| Error::Spool { path: folder.to_owned(), problem: problem.to_string() }
+}
+
+/// A closed spool: its buckets, one after another.
 pub struct Spooled {
-    buckets: std::vec::IntoIter<SpooledBucket>,
-    _folder: TempDir,
+    buckets: std::vec::IntoIter<Bucket>,
+    file: Option<Arc<Mutex<File>>>,
+    folder: PathBuf,
 }
 
 impl Iterator for Spooled {
     type Item = SpooledBucket;
 
     fn next(&mut self) -> Option<SpooledBucket> {
-        self.buckets.next()
+        let bucket = self.buckets.next()?;
+        Some(SpooledBucket { bucket, file: self.file.clone(), folder: self.folder.clone() })
     }
 }
 
 /// All events of some viewers and videos, in no order.
 pub struct SpooledBucket {
-    held: Vec<RecordBatch>,
-    file: Option<PathBuf>,
+    bucket: Bucket,
+    file: Option<Arc<Mutex<File>>>,
+    folder: PathBuf,
 }
 
 impl SpooledBucket {
-    /// Reads the bucket and removes its file.
+    /// Reads the bucket.
     ///
     /// # Errors
     /// [`Error::Spool`] if the file can't be read back.
     pub fn load(self) -> Result<Vec<RecordBatch>, Error> {
-        let mut batches = self.held;
-        if let Some(path) = self.file {
-            let failed = |e: String| Error::Spool { path: path.clone(), problem: e };
-            let file = File::open(&path).map_err(|e| failed(e.to_string()))?;
-            let buffered = BufReader::with_capacity(FILE_BUFFER_BYTES, file);
-            let reader = StreamReader::try_new(buffered, None).map_err(|e| failed(e.to_string()))?;
+        let mut batches = self.bucket.held;
+        let Some(file) = self.file else { return Ok(batches) };
+        for span in self.bucket.written {
+            let bytes = read(&file, &span).map_err(failed(&self.folder))?;
+            let reader = StreamReader::try_new(&*bytes, None).map_err(failed(&self.folder))?;
             for batch in reader {
-                batches.push(batch.map_err(|e| failed(e.to_string()))?);
+                batches.push(batch.map_err(failed(&self.folder))?);
             }
-            std::fs::remove_file(&path).map_err(|e| failed(e.to_string()))?;
         }
         Ok(batches)
     }
+}
+
+fn read(file: &Mutex<File>, span: &Span) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; span.bytes];
+    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    file.seek(SeekFrom::Start(span.from))?;
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -214,7 +222,7 @@ mod tests {
         ]));
         for bound in [0, 10_000, usize::MAX] {
             let dir = tempfile::tempdir().unwrap();
-            let mut spool = Spool::new(schema.clone(), 3 * ROWS_A_BUCKET, bound, dir.path()).unwrap();
+            let mut spool = Spool::new(schema.clone(), 3 * ROWS_A_BUCKET, bound, dir.path());
             for part in 0..5 {
                 let users: StringArray = (0..500).map(|i| Some(format!("u{}", (i + part) % 97))).collect();
                 let videos: StringArray = (0..500).map(|i| Some(format!("v{}", i % 7))).collect();

@@ -19,9 +19,6 @@ use crate::gold::{Counts, Groups, cliffs, clock, peaks};
 use crate::problem::Problem;
 use crate::silver::{Trouble, seeks_after_half, watched_curves};
 
-/// Seconds of a curve that are given: as far as positions go.
-const MOST_SECONDS: usize = 1_000_000;
-
 /// A curve: counts for every second from 0. Divided by `views` they are plays a view, retention and survival.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CurveAnswer {
@@ -129,11 +126,10 @@ pub(crate) async fn curve(
 
 async fn compute(api: &Api, about: &AboutVideo) -> Result<CurveAnswer, Trouble> {
     let video = about.video();
-    let seconds = video.seconds.min(MOST_SECONDS);
     let (views, counts) =
         if about.filter.needs_silver() { from_silver(api, about).await? } else { from_gold(api, about).await? };
-    let counts = counts.resized(seconds);
-    let cut = (video.seconds > seconds).then_some(Cut { limit: seconds, total: video.seconds });
+    let counts = counts.resized(video.seconds);
+    let cut = (video.length_s > video.seconds).then_some(Cut { limit: video.seconds, total: video.length_s });
     let peaks = peaks(&counts.plays, views).into_iter().map(|peak| PeakAnswer {
         from_s: peak.from_s,
         to_s: peak.to_s,

@@ -4,9 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::Array;
+use streamreel_viewing::curve::first_second;
 
 use crate::api::time::{Dates, Day};
 use crate::silver::{Columns, Facts, Query, Reader, SUMS, Trouble, add_facts, text_at};
+
+/// Seconds of a curve at most: as far as positions go. Nothing bounds the duration in the metadata.
+const MOST_SECONDS: usize = 1_000_000;
 
 /// A video with at least one view.
 #[derive(Debug, Clone)]
@@ -17,7 +21,9 @@ pub(crate) struct Video {
     pub(crate) genre: Option<Arc<str>>,
     /// The longest of its views.
     pub(crate) duration_s: Option<f64>,
-    /// Seconds of its curves: to the duration, or to the furthest second watched where that is further.
+    /// Whole seconds to the duration, or to the furthest second watched where that is further.
+    pub(crate) length_s: usize,
+    /// Seconds of its curves: the length, as far as positions go.
     pub(crate) seconds: usize,
     /// First and last date with a view of it.
     pub(crate) dates: Dates,
@@ -102,6 +108,10 @@ async fn numbers(reader: Reader<'_>, sql: &str) -> Result<HashMap<String, i64>, 
     reader.fold(Query::plain(sql), HashMap::new(), take).await
 }
 
+fn length_s(duration_s: Option<f64>, end: i64) -> usize {
+    usize::try_from(duration_s.map_or(0, first_second).max(end)).unwrap_or(0)
+}
+
 fn append(
     columns: &Columns<'_>,
     viewers: &HashMap<String, i64>,
@@ -121,14 +131,15 @@ fn append(
         let title = text_at(&titles, row);
         let duration_s = durations.is_valid(row).then(|| durations.value(row));
         let end = ends.get(video_id).copied().unwrap_or(0);
-        let seconds = duration_s.map_or(0, streamreel_viewing::curve::first_second).max(end);
+        let length_s = length_s(duration_s, end);
         videos.push(Video {
             video_id: video_id.into(),
             title: title.map(Arc::from),
             creator: share(text_at(&creators, row)),
             genre: share(text_at(&genres, row)),
             duration_s,
-            seconds: usize::try_from(seconds).unwrap_or(0),
+            length_s,
+            seconds: length_s.min(MOST_SECONDS),
             dates: Dates { first: Day(first.value(row)), last: Day(last.value(row)) },
             facts,
             viewers: viewers.get(video_id).copied().unwrap_or(0),
@@ -172,5 +183,49 @@ impl Regions {
     /// All names, by number.
     pub(crate) fn names(&self) -> impl Iterator<Item = Option<&str>> {
         self.names.iter().map(|name| name.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn curves_are_bounded_however_long_a_video_is() {
+        let cases: [(Option<f64>, i64, usize, usize); 7] = [
+            (None, 0, 0, 0),
+            (None, 75, 75, 75),
+            (Some(60.0), 0, 60, 60),
+            (Some(60.0), 75, 75, 75),
+            (Some(60.0), 2_000_000, 2_000_000, MOST_SECONDS),
+            (Some(1e9), 75, 1_000_000_000, MOST_SECONDS),
+            (Some(f64::INFINITY), 0, i64::MAX as usize, MOST_SECONDS),
+        ];
+        let ids: Vec<String> = (0..cases.len()).map(|number| format!("v{number}")).collect();
+        let texts = || Arc::new(StringArray::from_iter_values(&ids)) as ArrayRef;
+        let ones = || Arc::new(Int64Array::from(vec![1_i64; cases.len()])) as ArrayRef;
+        let dates = || Arc::new(Date32Array::from(vec![0_i32; cases.len()])) as ArrayRef;
+        let durations = Arc::new(cases.iter().map(|case| case.0).collect::<Float64Array>()) as ArrayRef;
+        let columns = [
+            ("video_id", texts()),
+            ("title", texts()),
+            ("creator", texts()),
+            ("genre", texts()),
+            ("duration_s", durations),
+            ("first_date", dates()),
+            ("last_date", dates()),
+        ];
+        let sums = ["watch_time", "percentage", "views", "percentages", "completed", "completions", "engaged"];
+        let sums = sums.map(|name| (name, ones()));
+        let batch = RecordBatch::try_from_iter(columns.into_iter().chain(sums)).unwrap();
+        let ends: HashMap<String, i64> = ids.iter().cloned().zip(cases.iter().map(|case| case.1)).collect();
+        let mut videos = Vec::new();
+        append(&Columns(&batch), &HashMap::new(), &ends, &mut videos).unwrap();
+        assert_eq!(videos.len(), cases.len());
+        for (video, (duration_s, end, length_s, seconds)) in videos.iter().zip(cases) {
+            assert_eq!((video.length_s, video.seconds), (length_s, seconds), "{duration_s:?} {end}");
+        }
     }
 }

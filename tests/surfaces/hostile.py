@@ -62,7 +62,7 @@ def paths(server: Served) -> None:
                 "/%c0%ae%c0%ae/etc/passwd", "/%ff%fe", "/%", "/%zz", "/assets/%2fetc%2fpasswd", "/api/v1/videos/%00",
                 "/api/v1/videos/" + quote("../" * 12 + "etc/passwd", safe=""), "http://169.254.169.254/latest/", "*"]
     for target in targets:
-        refused(f"GET {target[:60]}", exchange(server.http_port, get(target)), (200, 301, 304, 400, 404, 405))
+        refused(f"GET {target[:60]}", exchange(server.http_port, get(target)), (200, 301, 304, 400, 403, 404, 405))
     for target in ("/" + "a" * 1_000_000, "/?" + "a" * 1_000_000, "/api/v1/videos?region=" + "a" * 60_000):
         refused(f"a target of {len(target)} bytes", exchange(server.http_port, get(target)), (200, 400, 404, 413, 414, 431, 0))
 
@@ -103,7 +103,7 @@ def headers(server: Served) -> None:
         "empty lines": b"\r\n" * 1000 + get("/healthz"),
     }
     for name, request in garbage.items():
-        refused(name, exchange(port, request), (200, 400, 404, 405, 501, 505, 0))
+        refused(name, exchange(port, request), (200, 400, 403, 404, 405, 501, 505, 0))
 
 
 def parameters(server: Served) -> None:

@@ -65,7 +65,7 @@ fn events() -> Vec<String> {
 
 fn request(content_type: &str, encoding: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
-        "POST /v1/events HTTP/1.1\r\nhost: bench\r\ncontent-type: {content_type}\r\n{encoding}content-length: {}\r\n\r\n",
+        "POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n{encoding}content-length: {}\r\n\r\n",
         body.len()
     );
     [head.as_bytes(), body].concat()

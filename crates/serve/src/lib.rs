@@ -1,6 +1,6 @@
 //! What people and programs look at: the page, the JSON API, live numbers, the collector of events.
 //!
-//! * `server`: how it starts, what every answer goes through, how it ends; `health` and `observe` beside it.
+//! * `server`: how it starts, what every answer goes through, how it ends; `health`, `hosts` and `observe` beside it.
 //! * `api`: `/api/v1/...`, described by its own OpenAPI document. Gold is held in memory, a snapshot a build (`gold`);
 //!   what gold does not know is asked of silver by SQL (`silver`), on a runtime of its own.
 //! * `live`: the newest seconds, from the ends of the topics.
@@ -20,6 +20,7 @@ pub mod collector;
 mod connections;
 mod gold;
 mod health;
+mod hosts;
 pub mod live;
 pub mod observe;
 mod page;

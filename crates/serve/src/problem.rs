@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     BadBody,
     Unauthorized,
     ForbiddenOrigin,
+    ForbiddenHost,
     SlowBody,
     TooLarge,
     UnsupportedMedia,
@@ -40,7 +41,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All kinds, by status.
-    pub(crate) const ALL: [Kind; 22] = [
+    pub(crate) const ALL: [Kind; 23] = [
         Kind::BadParameter,
         Kind::BadPath,
         Kind::NotFound,
@@ -53,6 +54,7 @@ impl Kind {
         Kind::BadBody,
         Kind::Unauthorized,
         Kind::ForbiddenOrigin,
+        Kind::ForbiddenHost,
         Kind::SlowBody,
         Kind::TooLarge,
         Kind::UnsupportedMedia,
@@ -125,6 +127,12 @@ impl Kind {
                 403,
                 "Pages of this origin may not send events",
                 "Name the origin in the setting `collector.cors_origins`.",
+            ),
+            Kind::ForbiddenHost => (
+                "forbidden-host",
+                403,
+                "This server does not go by this name",
+                "Use its address or `localhost`, or name the host in the setting `serve.hosts`.",
             ),
             Kind::SlowBody => ("slow-body", 408, "The body took too long", "Send it again, or in smaller batches."),
             Kind::TooLarge => ("too-large", 413, "There is too much in one request", "Send smaller batches."),

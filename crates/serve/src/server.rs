@@ -22,6 +22,7 @@ use crate::api::{self, Api};
 use crate::collector::{self, Collector};
 use crate::connections::{self, Limits};
 use crate::health::{self, Health};
+use crate::hosts::{self, Hosts};
 use crate::live::{self, Facts, Live};
 use crate::observe;
 use crate::page;
@@ -57,6 +58,9 @@ pub struct Settings {
     pub addr: SocketAddr,
     /// Whether it may listen where other machines can reach it: nobody is asked for a password.
     pub allow_remote: bool,
+    /// Names that it goes by besides addresses and `localhost`, without port: those of a reverse proxy in front. Where only
+    /// this machine can reach it, requests by other names are refused; elsewhere if there are any of these.
+    pub hosts: Vec<String>,
     /// Connections at a time.
     pub max_connections: usize,
     /// How long the headers of a request may take, and the wait for the next request.
@@ -77,6 +81,7 @@ impl Settings {
         Self {
             addr,
             allow_remote: false,
+            hosts: Vec::new(),
             max_connections: 512,
             header_timeout: Duration::from_secs(20),
             still_timeout: Duration::from_secs(60),
@@ -98,6 +103,15 @@ pub enum ServeError {
     Remote {
         /// As given.
         addr: SocketAddr,
+    },
+    /// A name that no request can be by.
+    #[error(
+        "{host:?} in serve.hosts is no name of a host: give it without scheme, port and path, as stats.example.com (addresses and \
+         localhost need not be named)"
+    )]
+    Host {
+        /// As given.
+        host: String,
     },
     /// Somebody listens there already.
     #[error("{addr} is in use by another program (perhaps another `streamreel`): end that, or name another address with --http, as --http 127.0.0.1:{}", next_port(.addr))]
@@ -156,6 +170,7 @@ impl Server {
     }
 
     async fn open(sources: Sources, settings: Settings) -> Result<Self, ServeError> {
+        let hosts = Hosts::new(settings.addr, &settings.hosts)?;
         let listener = listen(&settings).await?;
         let addr = listener.local_addr().map_err(|source| ServeError::Listen { addr: settings.addr, source })?;
         let limits = Limits {
@@ -172,6 +187,7 @@ impl Server {
         // The log blocks, if only for a moment.
         let started = tokio::task::spawn_blocking(move || start(sources, api, &settings, &token)).await;
         let (router, threads) = started.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let router = around(router, hosts);
         Ok(Self { listener, addr, router, limits, threads, cancelled, _cancel: cancel })
     }
 
@@ -180,6 +196,7 @@ impl Server {
     /// # Errors
     /// If it would not.
     pub async fn check(settings: &Settings) -> Result<(), ServeError> {
+        Hosts::new(settings.addr, &settings.hosts)?;
         listen(settings).await.map(drop)
     }
 
@@ -252,12 +269,16 @@ fn start(
     let router = health::router(Health { lake, log }).merge(live).merge(collector);
     let router = router.method_not_allowed_fallback(problem::wrong_method);
     let router = router.merge(api).merge(api::document_route(document)).merge(page::router());
-    Ok((around(router), threads))
+    Ok((router, threads))
 }
 
 /// What every answer goes through.
-fn around(router: Router) -> Router {
+fn around(router: Router, hosts: Option<Hosts>) -> Router {
     let no_sniffing = HeaderValue::from_static("nosniff");
+    let router = match hosts {
+        Some(hosts) => router.layer(middleware::from_fn_with_state(hosts, hosts::check)),
+        None => router,
+    };
     router
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, no_sniffing))

@@ -120,7 +120,7 @@ fn what_is_not_taken_leaves_nothing_behind() {
 fn bodies_that_break_off_or_come_in_pieces() {
     let place = Place::new();
     let server = place.collect(|_| ());
-    let head = "POST /v1/events HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n";
+    let head = "POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     let mut client = server.client();
     client.send(format!("{head}content-length: 1000\r\n\r\n[{{\"a\":1}},").as_bytes());
     client.stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -189,7 +189,7 @@ fn under_pressure_clients_are_told_to_come_again() {
     let place = Place::new();
     let server = place.collect(|settings| settings.memory_bytes = 128 << 10);
     let hold = |client: &mut Client| {
-        client.send(b"POST /v1/events HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n[");
+        client.send(b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n[");
         std::thread::sleep(Duration::from_millis(100));
     };
     let (mut first, mut second) = (server.client(), server.client());
@@ -229,7 +229,7 @@ fn tokens_and_origins() {
     // A page on the server's own address needs no permission.
     let open = Place::new();
     let server = open.collect(|_| ());
-    let answer = server.client().request("POST", "/v1/events", &[JSON, ("origin", "http://test")], b"[{\"a\":1}]");
+    let answer = server.client().request("POST", "/v1/events", &[JSON, ("origin", "http://localhost")], b"[{\"a\":1}]");
     assert_eq!(answer.status, 200);
 }
 

@@ -138,7 +138,7 @@ fn a_client_that_does_not_read_keeps_nobody_waiting() {
     let place = Place::new();
     let server = place.collect(|_| ());
     let mut deaf: Vec<Client> = (0..20).map(|_| server.client()).collect();
-    deaf.iter_mut().for_each(|client| client.send(b"GET /api/v1/live HTTP/1.1\r\nhost: t\r\n\r\n"));
+    deaf.iter_mut().for_each(|client| client.send(b"GET /api/v1/live HTTP/1.1\r\nhost: localhost\r\n\r\n"));
     let mut follower = Follower::new(server.addr);
     let mut client = server.client();
     let mut longest = Duration::ZERO;

@@ -82,24 +82,25 @@ fn requests_that_make_no_sense() {
     type Case<'a> = (&'a str, &'a [u16]);
     let place = Place::new();
     let server = place.collect(|_| ());
-    let huge = format!("GET /healthz HTTP/1.1\r\nhost: t\r\nx: {}\r\n\r\n", "y".repeat(200 << 10));
-    let many = format!("GET /healthz HTTP/1.1\r\nhost: t\r\n{}\r\n", "x: y\r\n".repeat(200));
-    let long = format!("GET /{} HTTP/1.1\r\nhost: t\r\n\r\n", "a".repeat(100 << 10));
-    let cases: [Case; 17] = [
-        ("GET /../../etc/passwd HTTP/1.1\r\nhost: t\r\n\r\n", &[200]),
-        ("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nhost: t\r\n\r\n", &[200]),
-        ("GET /v1/events/../../healthz HTTP/1.1\r\nhost: t\r\n\r\n", &[404]),
-        ("GET //v1//events HTTP/1.1\r\nhost: t\r\n\r\n", &[404]),
-        ("GET /v1/events/ HTTP/1.1\r\nhost: t\r\n\r\n", &[404]),
-        ("GET /healthz%00 HTTP/1.1\r\nhost: t\r\n\r\n", &[200]),
-        ("GET /\u{e9} HTTP/1.1\r\nhost: t\r\n\r\n", &[200, 400]),
-        ("GET http://other/healthz HTTP/1.1\r\nhost: t\r\n\r\n", &[200]),
-        ("BREW /healthz HTTP/1.1\r\nhost: t\r\n\r\n", &[405]),
-        ("POST /healthz HTTP/1.1\r\nhost: t\r\ncontent-length: 0\r\n\r\n", &[405]),
-        ("GET /healthz HTTP/1.1\r\nhost: t\r\nx-request-id: a b\r\n\r\n", &[200]),
+    let huge = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(200 << 10));
+    let many = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(200));
+    let long = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "a".repeat(100 << 10));
+    let cases: [Case; 18] = [
+        ("GET /../../etc/passwd HTTP/1.1\r\nhost: localhost\r\n\r\n", &[200]),
+        ("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nhost: localhost\r\n\r\n", &[200]),
+        ("GET /v1/events/../../healthz HTTP/1.1\r\nhost: localhost\r\n\r\n", &[404]),
+        ("GET //v1//events HTTP/1.1\r\nhost: localhost\r\n\r\n", &[404]),
+        ("GET /v1/events/ HTTP/1.1\r\nhost: localhost\r\n\r\n", &[404]),
+        ("GET /healthz%00 HTTP/1.1\r\nhost: localhost\r\n\r\n", &[200]),
+        ("GET /\u{e9} HTTP/1.1\r\nhost: localhost\r\n\r\n", &[200, 400]),
+        ("GET http://localhost/healthz HTTP/1.1\r\nhost: localhost\r\n\r\n", &[200]),
+        ("GET http://other/healthz HTTP/1.1\r\nhost: localhost\r\n\r\n", &[403]),
+        ("BREW /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n", &[405]),
+        ("POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n", &[405]),
+        ("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-request-id: a b\r\n\r\n", &[200]),
         ("GET /healthz HTTP/9.9\r\n\r\n", &[400]),
         ("\u{0}\u{1}\u{2}\r\n\r\n", &[400]),
-        ("POST /v1/events HTTP/1.1\r\nhost: t\r\ncontent-length: -1\r\n\r\n", &[400]),
+        ("POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n", &[400]),
         (&huge, &[431]),
         (&many, &[431]),
         (&long, &[414, 431]),
@@ -110,13 +111,51 @@ fn requests_that_make_no_sense() {
         let answer = client.answer().unwrap_or_else(|| panic!("no answer to {}", &request[..request.len().min(80)]));
         assert!(expected.contains(&answer.status), "{}: {answer:?}", &request[..request.len().min(80)]);
         assert!(!answer.text().contains("root:"), "a path leads out of the page");
-        if answer.status == 404 || answer.status == 405 {
+        if (403..=405).contains(&answer.status) {
             answer.problem();
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         }
     }
     assert_eq!(server.client().get("/healthz").status, 200, "it still serves");
     assert_eq!(place.count(), 0);
+}
+
+#[test]
+fn requests_by_names_that_are_not_its_own_are_refused() {
+    let place = Place::new();
+    let server = place.serve(|settings| {
+        settings.collector = Some(Default::default());
+        settings.hosts = vec!["stats.example".to_owned()];
+    });
+    let requests = [
+        ("GET", "/", ""),
+        ("GET", "/metrics", ""),
+        ("GET", "/api/v1/openapi.json", ""),
+        ("GET", "/api/v1/live/now", ""),
+        ("POST", "/v1/events", "[{\"a\":1}]"),
+    ];
+    let hosts = [
+        ("127.0.0.1:8080", 200),
+        ("[::1]", 200),
+        ("localhost:8080", 200),
+        ("stats.example", 200),
+        ("evil.example:8080", 403),
+        ("", 403),
+    ];
+    for (host, status) in hosts {
+        for (method, path, body) in requests {
+            let length = body.len();
+            let mut client = server.client();
+            let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n\r\n");
+            client.send(format!("{head}{body}").as_bytes());
+            let answer = client.answer().unwrap();
+            assert_eq!(answer.status, status, "{host:?} {method} {path}: {}", answer.text());
+            if status == 403 {
+                assert!(answer.problem().contains("serve.hosts"), "{}", answer.text());
+            }
+        }
+    }
+    assert_eq!(place.count(), 4, "of what is refused nothing is stored");
 }
 
 #[test]
@@ -187,7 +226,7 @@ fn when_all_connections_are_being_answered_others_are_refused() {
     });
     let mut busy: Vec<Client> = (0..3).map(|_| server.client()).collect();
     for client in &mut busy {
-        client.send(b"POST /v1/events HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\n[");
+        client.send(b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n[");
     }
     std::thread::sleep(Duration::from_millis(300));
     let answer = server.client().answer().unwrap();
@@ -203,7 +242,7 @@ fn clients_that_do_not_listen_keep_nobody_out() {
     let server = place.serve(|settings| settings.max_connections = 10);
     let mut deaf: Vec<Client> = (0..10).map(|_| server.client()).collect();
     // So many answers that the system can't keep them all for a client that reads none.
-    let requests = b"GET /metrics HTTP/1.1\r\nhost: t\r\n\r\n".repeat(5_000);
+    let requests = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(5_000);
     for client in &mut deaf {
         client.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
         client.send(&requests);
@@ -219,7 +258,7 @@ fn it_stops_within_two_seconds_whoever_is_connected() {
     let mut follower = Follower::new(server.addr);
     follower.next();
     let mut unfinished = server.client();
-    unfinished.send(b"POST /v1/events HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\n[");
+    unfinished.send(b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n[");
     let mut idle = server.client();
     assert_eq!(idle.get("/healthz").status, 200);
     let silent = server.client();

@@ -126,6 +126,7 @@ fn settings(home: &Home, collects: bool) -> Settings {
     let own = &home.settings.serve;
     Settings {
         allow_remote: own.allow_remote,
+        hosts: own.hosts.clone(),
         max_connections: own.max_connections,
         collector: collects.then(|| home.collector_settings()),
         ..Settings::new(own.http, clock::now_us)
@@ -180,7 +181,9 @@ impl Urls {
 /// What the user can mend is a wrong use.
 fn failure(error: ServeError) -> Failure {
     match error {
-        ServeError::Remote { .. } | ServeError::Collector(collector::StartError::Config(_)) => Failure::usage(error),
+        ServeError::Remote { .. }
+        | ServeError::Host { .. }
+        | ServeError::Collector(collector::StartError::Config(_)) => Failure::usage(error),
         other => other.into(),
     }
 }

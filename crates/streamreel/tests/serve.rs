@@ -47,8 +47,9 @@ impl Serving {
         let mut stream = TcpStream::connect(self.addr).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket has options");
         let length = body.len();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        );
         stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("answered");
@@ -87,7 +88,7 @@ impl Follower {
     fn new(addr: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(addr).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket has options");
-        stream.write_all(b"GET /api/v1/live HTTP/1.1\r\nhost: t\r\n\r\n").expect("sent");
+        stream.write_all(b"GET /api/v1/live HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
         Self(BufReader::new(stream))
     }
 
@@ -223,7 +224,8 @@ fn send_until_it_dies(addr: SocketAddr, client: u64) -> (i64, i64) {
     stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket has options");
     for id in 0.. {
         let event = event_of(client, id);
-        let request = format!("POST /v1/events HTTP/1.1\r\nhost: t\r\ncontent-length: {}\r\n\r\n{event}", event.len());
+        let request =
+            format!("POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{event}", event.len());
         if stream.write_all(request.as_bytes()).is_err() {
             break;
         }
@@ -274,7 +276,7 @@ fn wrong_use_of_what_serves() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
     let empty = Home::new();
-    let cases: [(&Home, i32, &[&str], &str); 7] = [
+    let cases: [(&Home, i32, &[&str], &str); 8] = [
         (&empty, 1, &["serve"], "there is no lake"),
         (&home, 1, &["serve", "--http", &taken], "is in use by another program"),
         (&home, 1, &["up", "--http", &taken], "name another address with --http"),
@@ -282,6 +284,7 @@ fn wrong_use_of_what_serves() {
         (&home, 2, &["serve", "--http", "0.0.0.0:0"], "serve.allow_remote"),
         (&home, 2, &["serve", "--http", "8080"], "expected an address and a port"),
         (&home, 2, &["--set", "collector.cors_origins=example.com", "serve", "--collect"], "is no origin"),
+        (&home, 2, &["--set", "serve.hosts=http://stats.example", "serve"], "is no name of a host"),
     ];
     for (home, status, args, expected) in cases {
         let said = home.fails(status, args);

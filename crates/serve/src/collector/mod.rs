@@ -155,7 +155,7 @@ pub(crate) fn router(collector: Option<Arc<Collector>>) -> (Router, OpenApi) {
         (status = OK, description = "So many records are durable in the topic", body = Accepted),
         (status = BAD_REQUEST, description = "Neither an array nor lines; nothing is stored"),
         (status = UNAUTHORIZED, description = "A token is wanted"),
-        (status = FORBIDDEN, description = "Pages of this origin may not send"),
+        (status = FORBIDDEN, description = "Pages of this origin may not send, or the host is no name of this server"),
         (status = REQUEST_TIMEOUT, description = "The body came too slowly; nothing is stored"),
         (status = PAYLOAD_TOO_LARGE, description = "More than 500 kB or 10,000 events; nothing is stored"),
         (status = UNSUPPORTED_MEDIA_TYPE, description = "Another type or encoding; nothing is stored"),

@@ -205,7 +205,7 @@ impl Client {
 
     /// A request with a body, and its answer.
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
+        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -302,7 +302,7 @@ pub struct Follower(Client);
 impl Follower {
     pub fn new(addr: SocketAddr) -> Self {
         let mut client = Client::connect(addr);
-        client.send(b"GET /api/v1/live HTTP/1.1\r\nhost: test\r\n\r\n");
+        client.send(b"GET /api/v1/live HTTP/1.1\r\nhost: localhost\r\n\r\n");
         let head = client.until("\r\n\r\n");
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         assert!(head.contains("content-type: text/event-stream"), "{head}");

@@ -142,6 +142,7 @@ pub struct Serve {
     #[serde(deserialize_with = "address")]
     pub http: SocketAddr,
     pub allow_remote: bool,
+    pub hosts: Vec<String>,
     pub max_connections: usize,
     pub log_format: LogFormat,
 }

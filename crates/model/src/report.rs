@@ -31,8 +31,9 @@ pub struct Report {
     pub models: Vec<ModelReport>,
     /// Unit tests and data tests in the order in which they ran.
     pub tests: Vec<TestReport>,
-    /// Gold tables that were left out by the selection and stand on an older silver than the build.
-    pub stale: Vec<String>,
+    /// Gold tables that were not selected and were built all the same: they would have been older than what they are
+    /// made from, or missing.
+    pub also_built: Vec<String>,
     /// Wall time.
     pub elapsed: Duration,
 }
@@ -243,8 +244,8 @@ impl fmt::Display for Report {
         for model in &self.models {
             writeln!(f, "  {:width$}  {}", model.relation, model.what())?;
         }
-        for table in &self.stale {
-            writeln!(f, "  {table} was not selected and stands on an older silver")?;
+        if !self.also_built.is_empty() {
+            writeln!(f, "  also built, as they were behind: {}", self.also_built.join(", "))?;
         }
         self.warnings().chain(self.failures()).try_for_each(|test| writeln!(f, "\n{test}"))
     }

@@ -166,7 +166,7 @@ async fn builds_tests_and_publishes_once() {
     assert_eq!(actions(&report), [Action::Full, Action::Full]);
     assert_eq!(report.tests.len(), 8 + 3);
     assert!(report.tests.iter().all(|test| matches!(test.result, TestResult::Passed)), "{:#?}", report.tests);
-    assert!(report.stale.is_empty());
+    assert!(report.also_built.is_empty());
     assert_eq!(report.models[0].rows, 3);
     assert_eq!(home.per_video().await, ["a 2026-01-01 2 3.5", "a 2026-01-02 1 4.0", "b 2026-01-01 1 8.0"]);
     let build = home.lake.published().await.unwrap().unwrap();
@@ -370,31 +370,70 @@ async fn tests_of_one_scan_fail_one_by_one() {
     assert_eq!(found, [accepted, null]);
 }
 
+/// Builds one model.
+fn only(model: &str) -> Options {
+    Options { select: vec![model.to_owned()], ..Options::default() }
+}
+
 #[tokio::test]
 async fn a_part_can_be_built() {
-    let (mut home, project) = first().await;
-    home.silver(&VIEWS[..2], &[("a", None, 2), ("b", Some("FR"), 1)]).await;
-    let select = vec!["gold__per_video".to_owned()];
-    let report = home.run(&project, Options { select, ..Options::default() }).await;
-    assert!(published(&report));
-    assert_eq!(report.stale, ["gold.best"]);
-    assert_eq!(home.per_video().await.len(), 1);
+    let (home, project) = first().await;
+    let report = home.run(&project, Options { full_refresh: true, ..only("gold__per_video") }).await;
+    assert!(published(&report), "{:?}", failures(&report));
+    assert_eq!((actions(&report), &report.models[0].relation[..]), (vec![Action::Full], "gold.per_video"));
+    assert!(report.also_built.is_empty(), "nothing is new: {:?}", report.also_built);
     // The rest comes with all tests, those of silver included.
     let report = home.run(&project, Options::default()).await;
-    assert_eq!(actions(&report), [Action::Unchanged, Action::Full]);
-    assert!(report.stale.is_empty());
+    assert_eq!(actions(&report), [Action::Unchanged, Action::Unchanged]);
     assert_eq!(report.tests.iter().filter(|test| matches!(test.result, TestResult::Passed)).count(), 11);
     assert_eq!(home.run(&project, Options::default()).await.outcome, Outcome::UpToDate);
 }
 
 #[tokio::test]
-async fn a_part_needs_what_it_reads() {
+async fn a_part_of_new_data_comes_with_all_that_would_be_behind() {
+    let (mut home, project) = first().await;
+    home.silver(&VIEWS[..2], &[("a", None, 2), ("b", Some("FR"), 1)]).await;
+    let report = home.run(&project, only("gold__per_video")).await;
+    assert!(published(&report), "{:?}", failures(&report));
+    assert_eq!(actions(&report), [Action::Incremental { groups: 2 }, Action::Full]);
+    assert_eq!(report.also_built, ["gold.best"]);
+    let shown = report.to_string();
+    assert!(shown.contains("also built, as they were behind: gold.best\n"), "{shown}");
+    assert_eq!(report.tests.len(), 8 + 3, "new silver is tested, too");
+
+    let build = home.lake.published().await.unwrap().unwrap();
+    let staged = home.lake.staged().await.unwrap().unwrap();
+    assert_eq!(build.counts["silver_build"], staged.build_id.as_str());
+    for table in ["gold.per_video", "gold.best"] {
+        assert_eq!(build.counts["models"][table]["silver_build"], staged.build_id.as_str(), "{table}");
+    }
+    assert!(staged.versions.iter().all(|(id, version)| build.version_of(id) == Some(*version)), "{build:?}");
+    assert_eq!(home.per_video().await, ["a 2026-01-01 2 3.5"]);
+    assert_eq!(home.query("select video_id, views, watch_time_s from gold.best").await, ["a 2 3.5"]);
+    assert_eq!(home.run(&project, Options::default()).await.outcome, Outcome::UpToDate, "nothing was left out");
+}
+
+#[tokio::test]
+async fn the_first_build_is_of_all_models() {
     let mut home = Home::new().await;
     home.silver(&VIEWS, &TOUCHED).await;
-    let select = vec!["gold__best".to_owned()];
-    let options = Options { select, ..Options::default() };
-    let error = run(&home.lake, &project(&[]), &options).await.unwrap_err().to_string();
-    assert!(error.contains("select `+gold__best`"), "{error}");
+    let report = home.run(&project(&[]), only("gold__best")).await;
+    assert!(published(&report), "{:?}", failures(&report));
+    assert_eq!(report.also_built, ["gold.per_video"]);
+    assert_eq!(home.per_video().await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_reads_a_redefined_part_is_built_with_it() {
+    let (home, _) = first().await;
+    let (old, new) = ("count(*) as views", "count(*) as views, max(v.region) as region");
+    let more = project(&[("models/gold/gold__per_video.sql", old, new)]);
+    let report = home.run(&more, only("gold__best")).await;
+    assert_eq!((actions(&report), report.also_built.len()), (vec![Action::Unchanged], 0));
+    let report = home.run(&more, only("gold__per_video")).await;
+    assert!(published(&report), "{:?}", failures(&report));
+    assert_eq!(actions(&report), [Action::Full, Action::Full]);
+    assert_eq!(report.also_built, ["gold.best"]);
 }
 
 #[tokio::test]

@@ -343,7 +343,8 @@ pub struct Build {
     /// Only this layer.
     #[arg(long, value_enum)]
     pub layer: Option<Layer>,
-    /// Only these models of gold: a name, +name (and what it needs), name+ (and what needs it), tag:NAME.
+    /// Only these models of gold: a name, +name (and what it needs), name+ (and what needs it), tag:NAME. Others are built
+    /// along where they would be older than what they are made from.
     #[arg(long, value_name = "MODEL")]
     pub select: Vec<String>,
     /// Derive everything again from the beginning.

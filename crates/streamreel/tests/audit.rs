@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_select::concat::concat_batches;
-use common::{Home, text};
+use common::{Home, repository, text};
 use futures::TryStreamExt;
 use serde_json::Value;
 use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, Reading, TableId, plan};
@@ -69,6 +69,19 @@ async fn land(lake: &Lake, sql: &str, records: i64) {
     let batch = rows(lake, sql).await;
     let range = OffsetRange { log, topic: "video-events".to_owned(), partition, from, next: from + records, records };
     table.append_offsets(vec![batch], &[range]).await.expect("landed");
+}
+
+#[test]
+fn a_part_of_gold_that_is_built_after_new_data() {
+    let home = good();
+    home.ok(&["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
+    home.ok(&["process"]);
+    let built = home.json(&["build", "--select", "gold__viewer_retention"]);
+    let also_built = built["gold"]["also_built"].as_array().expect("tables");
+    assert!(also_built.contains(&Value::from("gold.retention_curve")), "{built}");
+    assert!(!also_built.contains(&Value::from("gold.viewer_retention")), "{built}");
+    home.ok(&["audit"]);
+    assert_eq!(home.json(&["build"])["gold"]["outcome"], "up_to_date");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A run: unit tests, models and data tests in order, at versions that nobody sees; then one row that publishes them.
 
+mod behind;
 mod changes;
 mod data_tests;
 mod model;
@@ -20,7 +21,7 @@ use streamreel_lake::Lake;
 
 use crate::error::Result;
 use crate::project::Project;
-use crate::report::{Outcome, Progress, Report};
+use crate::report::{Action, Outcome, Progress, Report};
 use schedule::Run;
 use state::State;
 
@@ -30,7 +31,8 @@ pub type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
 /// What to run and how.
 #[derive(Clone)]
 pub struct Options {
-    /// Selectors: `name`, `+name`, `name+`, `tag:x`, `path:models/gold`; several add up, none selects all.
+    /// Selectors: `name`, `+name`, `name+`, `tag:x`, `path:models/gold`; several add up, none selects all. Models that
+    /// are behind are built in any case: see [`Report::also_built`].
     pub select: Vec<String>,
     /// What to leave out of the selection.
     pub exclude: Vec<String>,
@@ -81,27 +83,30 @@ async fn build_and_publish(lake: &Lake, project: &Project, options: &Options) ->
         with_vars = project.with_vars(&options.vars)?;
         &with_vars
     };
-    let selected = crate::select::select(project, &options.select, &options.exclude)?;
+    let chosen = crate::select::select(project, &options.select, &options.exclude)?;
     let state = State::open(lake, project).await?;
+    let selected = behind::with_those_behind(project, &state, &chosen)?;
     let mut report = Report {
         outcome: Outcome::UpToDate,
         models: Vec::new(),
         tests: Vec::new(),
-        stale: Vec::new(),
+        also_built: Vec::new(),
         elapsed: started.elapsed(),
     };
     if !options.full_refresh && state.is_up_to_date(project, &selected) {
         report.elapsed = started.elapsed();
         return Ok(report);
     }
-    let partial = !options.select.is_empty() || !options.exclude.is_empty();
+    let partial = selected.len() < project.models.len();
     let run = Run { project, options, state, selected, partial };
     let (models, tests) = run.all().await?;
+    let also_built =
+        models.iter().filter(|model| !chosen.contains(&model.name) && !matches!(model.action, Action::Skipped { .. }));
+    report.also_built = also_built.map(|model| model.relation.clone()).collect();
     (report.models, report.tests) = (models, tests);
     if report.failures().next().is_some() {
         report.outcome = Outcome::NotPublished;
     } else {
-        report.stale = run.state.stale(project);
         let build_id = run.state.publish(project, !partial, &report.tests, (options.clock)()).await?;
         report.outcome = Outcome::Published { build_id };
     }

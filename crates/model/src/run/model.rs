@@ -82,7 +82,7 @@ pub(super) async fn build(project: &Project, state: &State<'_>, model: &Model, i
 }
 
 /// A number for what a model's SQL and layout say, whatever the data.
-fn definition(project: &Project, model: &Model, full_sql: &str) -> Result<String> {
+pub(super) fn definition(project: &Project, model: &Model, full_sql: &str) -> Result<String> {
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
     hash.update(full_sql.as_bytes());
     if model.config.materialized == Materialized::Incremental {

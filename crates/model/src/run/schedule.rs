@@ -10,7 +10,7 @@ use super::state::State;
 use super::steps::{self, Step, Work};
 use super::{Options, data_tests, model, unit_tests};
 use crate::checks::{DataTest, UnitTest};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::project::Project;
 use crate::report::{Action, ModelReport, Progress, TestReport, TestResult};
 use crate::{Materialized, Severity};
@@ -69,10 +69,7 @@ struct Done {
 impl Run<'_> {
     /// Runs all steps; gives what became of models and tests, in the order of the steps.
     pub(super) async fn all(&self) -> Result<(Vec<ModelReport>, Vec<TestReport>)> {
-        self.check_selection()?;
-        let steps = steps::plan(self.project, &self.selected, self.partial, |model| {
-            self.state.is_readable(self.project, model)
-        });
+        let steps = steps::plan(self.project, &self.selected, self.partial);
         self.tell(&Progress::Planned { steps: steps.len() });
         let mut marks = Marks { silver_dates: self.state.changed_dates().await?, ..Marks::default() };
         let mut waiting: BTreeSet<usize> = (0..steps.len()).collect();
@@ -100,20 +97,6 @@ impl Run<'_> {
             tests.extend(outcome.tests);
         }
         Ok((models, tests))
-    }
-
-    /// A selected model reads models that are selected too or were built before.
-    fn check_selection(&self) -> Result<()> {
-        for name in &self.selected {
-            let reads = crate::graph::reachable(&self.project.models, name, true);
-            let missing =
-                |other: &&String| !self.selected.contains(*other) && !self.state.is_readable(self.project, other);
-            if let Some(missing) = reads.iter().find(missing) {
-                let detail = format!("it reads `{missing}`, which has never been built; select `+{name}`");
-                return Err(Error::Select { selector: name.clone(), detail });
-            }
-        }
-        Ok(())
     }
 
     fn tell(&self, progress: &Progress) {

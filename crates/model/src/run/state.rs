@@ -114,15 +114,20 @@ impl<'a> State<'a> {
         Ok(texts.rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 
+    /// Whether the published build was made from another silver than the one that is read, or there is none.
+    pub(super) fn has_new_silver(&self) -> bool {
+        let same =
+            |build: &Build| self.staged.versions.iter().all(|(id, version)| build.version_of(id) == Some(*version));
+        !self.published.as_ref().is_some_and(same)
+    }
+
     /// Nothing is to be done: same project, same silver, every selected model is published from it.
     pub(super) fn is_up_to_date(&self, project: &Project, selected: &BTreeSet<String>) -> bool {
         let current = |model: &Model| {
             let record = table_of(model).ok().and_then(|id| self.published_records.get(&id));
             record.is_some_and(|record| record.silver_build == self.staged.build_id)
         };
-        let silver =
-            |build: &Build| self.staged.versions.iter().all(|(id, version)| build.version_of(id) == Some(*version));
-        self.published.as_ref().is_some_and(silver)
+        !self.has_new_silver()
             && self.published_digest == project.digest()
             && stored(project).filter(|model| selected.contains(&model.name)).all(current)
     }
@@ -159,20 +164,6 @@ impl<'a> State<'a> {
     /// Notes what a table was built from.
     pub(super) fn record(&self, id: &TableId, record: Record) {
         self.progress().records.insert(id.clone(), record);
-    }
-
-    /// Whether a model can be read without being built in this run.
-    pub(super) fn is_readable(&self, project: &Project, model: &str) -> bool {
-        let Some(model) = project.models.get(model) else { return false };
-        let reads = crate::graph::reachable(&project.models, &model.name, true);
-        let there = |model: &Model| {
-            model.config.materialized == Materialized::Ephemeral
-                || table_of(model).is_ok_and(|id| self.progress().versions.contains_key(&id))
-        };
-        match model.config.materialized {
-            Materialized::Ephemeral => reads.iter().filter_map(|name| project.models.get(name)).all(there),
-            _ => there(model),
-        }
     }
 
     /// Whether the published build passed this very project: its unit tests, which read nothing else, would pass again.
@@ -286,16 +277,6 @@ impl<'a> State<'a> {
         Ok(table.rows())
     }
 
-    /// Gold tables that stand on an older silver than the one that is read.
-    pub(super) fn stale(&self, project: &Project) -> Vec<String> {
-        let records = &self.progress().records;
-        stored(project)
-            .filter_map(|model| table_of(model).ok())
-            .filter(|id| records.get(id).is_none_or(|record| record.silver_build != self.staged.build_id))
-            .map(|id| id.to_string())
-            .collect()
-    }
-
     /// Appends the row of `gold.builds` that makes everything visible at once; gives its build id.
     /// Only a `complete` run, with all tests, lets the next one take over what has not changed since.
     pub(super) async fn publish(
@@ -337,8 +318,8 @@ fn silver_build_of(build: &Build) -> Option<&str> {
     build.counts.get("silver_build")?.as_str()
 }
 
-/// Models that have a table.
-fn stored(project: &Project) -> impl Iterator<Item = &Model> {
+/// Models that have a table, each after those that it reads.
+pub(super) fn stored(project: &Project) -> impl Iterator<Item = &Model> {
     project.models().filter(|model| model.config.materialized != Materialized::Ephemeral)
 }
 

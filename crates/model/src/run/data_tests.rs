@@ -100,7 +100,7 @@ async fn one(project: &Project, session: &SessionContext, due: Due<'_>, counted:
         _ => {
             let compiled = project.compile_test(test, dates)?;
             let counting = format!("select count(*) as failures from (\n{compiled}\n) as failing");
-            let count = origin.counts(session, &counting).await?.first().copied().unwrap_or(0);
+            let count = origin.count(session, &counting).await?;
             sql = Some(compiled);
             count
         }

@@ -4,6 +4,7 @@
 //! entry is written only if there is none (`If-None-Match`), a lease is renewed only if it is unchanged (`If-Match`). A
 //! store that does not keep these conditions is refused when a lake is made in it.
 
+mod claim;
 mod client;
 mod explain;
 mod lease;
@@ -22,9 +23,7 @@ use deltalake::{
     logstore::{LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories},
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::{
-    Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion, path::Path as Key,
-};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutPayload, path::Path as Key};
 use url::Url;
 
 pub(crate) use self::explain::{explained, is_missing};
@@ -115,22 +114,17 @@ impl Storage for Bucket {
         let listed = requests::wait(async move { objects.list_with_delimiter(Some(&root)).await })?;
         let listed = listed.map_err(self.failed("list", ""))?;
         let objects = listed.objects.into_iter().map(|meta| meta.location);
-        let names = listed.common_prefixes.into_iter().chain(objects);
-        Ok(names.filter_map(|key| key.filename().map(str::to_owned)).next())
+        let keys = listed.common_prefixes.into_iter().chain(objects);
+        let mut names = keys.filter_map(|key| key.filename().map(str::to_owned));
+        // Another process may be about to make the lake, or was killed at it.
+        Ok(names.find(|name| !name.starts_with(claim::PROBE)))
     }
 
     fn claim(&self, marker: &str) -> Result<()> {
-        let payload = PutPayload::from(marker.to_owned());
-        let (objects, key) = (self.objects.clone(), self.key(MARKER));
-        let put = payload.clone();
-        let put = requests::wait(async move { objects.put_opts(&key, put, PutMode::Create.into()).await })?;
-        match put {
-            // Another process made it at the same moment.
-            Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}
-            Err(e) => return Err(self.failed("create", MARKER)(e)),
-        }
-        let (objects, key) = (self.objects.clone(), self.key(MARKER));
-        let broken = requests::wait(broken_condition(objects, key, payload))?.map_err(self.failed("write", MARKER))?;
+        let probe = self.key(&format!("{}{}", claim::PROBE, uuid::Uuid::new_v4()));
+        let content = PutPayload::from(marker.to_owned());
+        let marked = claim::mark(self.objects.clone(), self.key(MARKER), probe, content);
+        let broken = requests::wait(marked)?.map_err(self.failed("create", MARKER))?;
         broken.map_or(Ok(()), |condition| {
             let problem = format!(
                 "this store does not keep the condition {condition} of a PUT, so that writers could overwrite each other's \
@@ -220,22 +214,4 @@ fn know_scheme() {
             logstore_factories().insert(scheme, Arc::new(Logs));
         }
     });
-}
-
-/// A condition that the store does not keep: tried with a second create, and an update of something else, of an object
-/// that is there and gets the same content.
-async fn broken_condition(
-    objects: Requests,
-    key: Key,
-    content: PutPayload,
-) -> Result<Option<&'static str>, StoreError> {
-    let other = UpdateVersion { e_tag: Some("\"00000000000000000000000000000000\"".to_owned()), version: None };
-    for (condition, mode) in [("If-None-Match", PutMode::Create), ("If-Match", PutMode::Update(other))] {
-        match objects.put_opts(&key, content.clone(), mode.into()).await {
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {}
-            Err(other) => return Err(other),
-            Ok(_) => return Ok(Some(condition)),
-        }
-    }
-    Ok(None)
 }

@@ -109,10 +109,9 @@ impl Lake {
     pub fn open_with(place: impl Into<Place>, settings: Settings) -> Result<Self> {
         let place = place.into();
         let storage = storage::open(&place, &settings)?;
-        match storage.marker()? {
+        match marker_of(&*storage)? {
             Some(marker) => Self::marked(storage, &marker, settings),
             None => {
-                refuse_foreign(&*storage)?;
                 let marker = new_marker();
                 storage.claim(&marker)?;
                 // A folder that was not there had no full name before.
@@ -133,10 +132,7 @@ impl Lake {
     pub fn open_read_only_with(place: impl Into<Place>, settings: Settings) -> Result<Self> {
         let place = place.into();
         let storage = storage::open(&place, &settings)?;
-        let Some(marker) = storage.marker()? else {
-            refuse_foreign(&*storage)?;
-            return Err(Error::NoLake { path: place });
-        };
+        let marker = marker_of(&*storage)?.ok_or_else(|| Error::NoLake { path: place })?;
         Self::marked(storage, &marker, settings)
     }
 
@@ -304,10 +300,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn refuse_foreign(storage: &dyn Storage) -> Result<()> {
-    storage.foreign()?.map_or(Ok(()), |name| {
+/// Text of the marker; `None` where there is nothing yet.
+///
+/// # Errors
+/// [`Error::NotALake`] when something else is there.
+fn marker_of(storage: &dyn Storage) -> Result<Option<String>> {
+    if let Some(marker) = storage.marker()? {
+        return Ok(Some(marker));
+    }
+    let Some(name) = storage.foreign()? else { return Ok(None) };
+    // Another process may have made the lake between the two looks: then what was found is its own.
+    storage.marker()?.map(Some).ok_or_else(|| {
         let found = format!("it has {name:?} and no {MARKER}");
-        Err(Error::NotALake { path: storage.place().clone(), found })
+        Error::NotALake { path: storage.place().clone(), found }
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use streamreel_lake::{Error, Lake, Place, TableId, tables};
 
-use crate::support::{View, add, ask_lake, bronze_rows, lake, range, settings, views_spec};
+use crate::support::{View, add, ask_lake, bronze_rows, lake, place, range, settings, views_spec};
 
 const ROLE: &str = "STREAMREEL_LAKE_TEST_ROLE";
 const PLACE: &str = "STREAMREEL_LAKE_TEST_PLACE";
@@ -95,6 +95,32 @@ async fn other_process() {
                 add(&mut views, &[row]).await;
             }
         }
+    }
+}
+
+#[test]
+fn those_who_make_a_lake_at_once_all_have_it() {
+    for _ in 0..4 {
+        let dir = tempfile::TempDir::new().unwrap();
+        let at = place(&dir);
+        let open = |reads: bool| {
+            let opened = if reads {
+                Lake::open_read_only_with(at.clone(), settings())
+            } else {
+                Lake::open_with(at.clone(), settings())
+            };
+            match opened {
+                Ok(_) => {}
+                Err(Error::NoLake { .. }) if reads => {}
+                Err(other) => panic!("{other}"),
+            }
+        };
+        std::thread::scope(|scope| {
+            for reads in [false, true, false, true, false, false] {
+                let open = &open;
+                scope.spawn(move || open(reads));
+            }
+        });
     }
 }
 

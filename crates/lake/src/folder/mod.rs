@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use object_store::ObjectStore;
+use object_store::{ObjectStore, PutPayload};
 use store::LakeStore;
 
 use crate::{
@@ -79,9 +79,14 @@ impl Storage for Folder {
     fn claim(&self, marker: &str) -> Result<()> {
         std::fs::create_dir_all(&self.root).map_err(failed("create", &self.root))?;
         let staged = self.root.join(format!("{MARKER}.{}", uuid::Uuid::new_v4()));
-        std::fs::write(&staged, marker).map_err(failed("create", &staged))?;
+        let content = PutPayload::from(marker.to_owned());
+        store::write_staged(&staged, &content, self.durable).map_err(failed("create", &staged))?;
         let path = self.root.join(MARKER);
-        std::fs::rename(&staged, &path).map_err(failed("create", &path))
+        std::fs::rename(&staged, &path).map_err(failed("create", &path))?;
+        if self.durable {
+            store::sync_dir(&self.root).map_err(failed("write", &self.root))?;
+        }
+        Ok(())
     }
 
     async fn has_log(&self, table: &Place) -> Result<bool> {

@@ -55,7 +55,7 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// Returns when the checkpoints of a table survive a power cut; throws away what crashed writers of its log left.
     async fn secure_log(&self, table: &Place) -> Result<()>;
 
-    /// Throws away what is left where the last file went.
+    /// Throws away what killed writers of data files left unfinished, and what is left where the last file went.
     async fn sweep(&self, table: &Place) -> Result<()>;
 
     /// Takes a lease.

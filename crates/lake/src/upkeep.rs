@@ -25,7 +25,8 @@ impl Table {
     }
 
     /// Deletes data files that neither the newest version nor one of `keep_versions` needs, when they were
-    /// removed (or, for files of commits that never happened, written) longer than `retention` ago.
+    /// removed (or, for files of commits that never happened, written) longer than `retention` ago. Unfinished files of
+    /// writers that were killed go too, an hour after the last write; the report does not name them.
     ///
     /// Give `keep_versions` those of [`crate::Lake::kept_versions`]; readers of other versions may lose files.
     pub async fn vacuum(&mut self, retention: Duration, keep_versions: &[i64], dry_run: bool) -> Result<VacuumReport> {
@@ -46,14 +47,18 @@ impl Table {
         };
         // A vacuum makes two entries in the log, even when it finds nothing.
         let (_, found) = vacuum(true).await.map_err(|e| self.error("vacuum", e))?;
-        if dry_run || found.files_deleted.is_empty() {
+        if dry_run {
             return Ok(VacuumReport { files: found.files_deleted });
         }
-        let (delta, done) = vacuum(false).await.map_err(|e| self.error("vacuum", e))?;
-        self.snapshot = Snapshot::new(delta);
-        self.reread()?;
+        let mut files = Vec::new();
+        if !found.files_deleted.is_empty() {
+            let (delta, done) = vacuum(false).await.map_err(|e| self.error("vacuum", e))?;
+            self.snapshot = Snapshot::new(delta);
+            self.reread()?;
+            files = done.files_deleted;
+        }
         self.lake.inner.storage.sweep(&self.place()).await?;
-        Ok(VacuumReport { files: done.files_deleted })
+        Ok(VacuumReport { files })
     }
 
     /// Deletes log entries older than `retention` that neither the newest version nor one of `keep_versions` needs,

@@ -4,6 +4,7 @@ mod lease;
 mod store;
 
 use std::{
+    fs::DirEntry,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -22,7 +23,7 @@ use crate::{
     storage::{LOG, MARKER, Storage},
 };
 
-/// Files staged by a process that is gone are older than this.
+/// Staged files that nobody has written to for longer are those of a process that is gone.
 const STAGED_FILES_LIVE: Duration = Duration::from_secs(3600);
 
 /// A folder, by its full name where it exists.
@@ -136,8 +137,7 @@ impl Storage for Folder {
             if name.ends_with(".parquet") {
                 files.push(entry.path());
             }
-            let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
-            if store::is_staged(&name) && age.is_some_and(|age| age > STAGED_FILES_LIVE) {
+            if store::is_staged(&name) && is_left_behind(&entry) {
                 std::fs::remove_file(entry.path()).map_err(failed("delete", &entry.path()))?;
             }
         }
@@ -145,8 +145,7 @@ impl Storage for Folder {
     }
 
     async fn sweep(&self, table: &Place) -> Result<()> {
-        remove_empty_folders(path_of(table)?);
-        Ok(())
+        sweep(path_of(table)?)
     }
 
     async fn lease(&self, holder: &Holder) -> Result<Box<dyn Held>> {
@@ -182,13 +181,25 @@ fn path_of(place: &Place) -> Result<&Path> {
     })
 }
 
-/// Partition folders whose last file went. Errors mean that they are in use, or may stay.
-fn remove_empty_folders(root: &Path) {
-    let Ok(entries) = std::fs::read_dir(root) else { return };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().contains('=') && entry.path().is_dir() {
-            remove_empty_folders(&entry.path());
-            let _ = std::fs::remove_dir(entry.path());
+/// Whether nobody writes a staged file any more.
+fn is_left_behind(staged: &DirEntry) -> bool {
+    let age = staged.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+    age.is_some_and(|age| age > STAGED_FILES_LIVE)
+}
+
+/// Removes data files that killed writers left unfinished in the folder of a table or partition, and the partitions in it
+/// whose last file went.
+fn sweep(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(failed("list", folder))? {
+        let entry = entry.map_err(failed("list", folder))?;
+        let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+        if name.contains('=') && path.is_dir() {
+            sweep(&path)?;
+            // An error means that it is in use, or may stay.
+            let _ = std::fs::remove_dir(&path);
+        } else if store::is_unfinished(&name) && is_left_behind(&entry) {
+            std::fs::remove_file(&path).map_err(failed("delete", &path))?;
         }
     }
+    Ok(())
 }

@@ -177,6 +177,12 @@ pub(super) fn is_staged(name: &str) -> bool {
     name.starts_with('.') || name.contains('#')
 }
 
+/// Whether the stock store is still writing a data file, or was when its writer was killed; such names it does not list.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    let number = name.split_once('#').map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Entries of a log folder after `offset`, in order. Only those are looked at, however long the log is.
 fn list_log(dir: &FsPath, prefix: &Path, offset: &Path) -> Result<Vec<ObjectMeta>> {
     let after = if offset.prefix_match(prefix).is_some() { offset.filename().unwrap_or_default() } else { "" };

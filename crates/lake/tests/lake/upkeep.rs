@@ -1,10 +1,16 @@
 //! Compaction, restore, vacuum and clean-up: rows stay, and what is published stays readable.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    time::Duration,
+};
 
 use streamreel_lake::{Build, CommitNote, Delete, Lake, OptimizeScope, Reading, TableId, Written, tables};
 
-use crate::support::{View, add, ask, ask_lake, bronze_rows, data_files, lake, put, range, reopen, views_spec};
+use crate::support::{
+    View, add, ask, ask_lake, bronze_rows, data_files, lake, put, range, reopen, settings, views_spec,
+};
 
 const ROWS: &str = "select view_id, view_date, seconds from silver.views order by 1, 2, 3";
 
@@ -124,6 +130,44 @@ async fn what_is_published_stays_readable() {
     let mut views = lake.open_table(views.id()).await.unwrap().unwrap();
     assert!(views.vacuum(Duration::ZERO, &[], false).await.unwrap().files.len() >= 24);
     assert_eq!(ask_lake(&reopen(&lake), "select count(*) from silver.views").await, ["20"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_killed_writers_left_in_a_folder_goes_when_it_is_old() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let lake = Lake::open_with(dir.path().join("lake"), settings()).unwrap();
+    let mut views = lake.create(&views_spec(&[])).await.unwrap();
+    add(&mut views, &[(Some("a"), None, 20_000, 1, 1)]).await;
+    let folder = views.place().folder().unwrap().to_owned();
+    let (old, fresh) = (Duration::from_secs(2 * 3600), Duration::ZERO);
+    // Name, how long ago it was written, whether it stays.
+    let cases = [
+        ("view_date=2024-10-04/part-0.zstd.parquet#1", old, false),
+        ("view_date=2024-10-04/part-0.zstd.parquet#2", fresh, true),
+        ("view_date=2024-10-04/part-1.zstd.parquet", old, true),
+        ("view_date=2024-10-04/.part-2.zstd.parquet.crc", old, true),
+        ("view_date=2024-10-05/part-3.zstd.parquet#1", old, false),
+        ("part-4.zstd.parquet#17", old, false),
+        ("part-5.zstd.parquet#17", fresh, true),
+    ];
+    for (name, age, _) in cases {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let file = File::create(&path).unwrap();
+        let now = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(now - age).unwrap();
+    }
+    // Nothing of these is a file that the table library would take.
+    let retention = Duration::from_secs(24 * 3600);
+    for dry_run in [true, false] {
+        let report = views.vacuum(retention, &[], dry_run).await.unwrap();
+        assert!(report.files.is_empty(), "{report:?}");
+        for (name, _, stays) in cases {
+            assert_eq!(folder.join(name).exists(), dry_run || stays, "{name}, dry run: {dry_run}");
+        }
+    }
+    assert!(!folder.join("view_date=2024-10-05").exists(), "it has no file any more");
+    assert_eq!(ask_lake(&lake, "select count(*) from silver.views").await, ["1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,10 @@ impl Table {
     /// removed (or, for files of commits that never happened, written) longer than `retention` ago. Unfinished files of
     /// writers that were killed go too, an hour after the last write; the report does not name them.
     ///
+    /// Files of a commit that is being made look like those of one that never happened. So either `retention` is longer than
+    /// any commit takes from its first file on, or nothing else writes to the table: else this loses rows that are committed
+    /// meanwhile.
+    ///
     /// Give `keep_versions` those of [`crate::Lake::kept_versions`]; readers of other versions may lose files.
     pub async fn vacuum(&mut self, retention: Duration, keep_versions: &[i64], dry_run: bool) -> Result<VacuumReport> {
         check_layout(self)?;

@@ -429,9 +429,12 @@ pub enum Lake {
     Vacuum {
         /// Tables as layer.name; all by default.
         tables: Vec<String>,
-        /// Files younger than this stay, as 24h, 7d (default: upkeep.vacuum_retention).
+        /// Files younger than this stay, as 24h, 7d; 1h or more (default: upkeep.vacuum_retention).
         #[arg(long, value_parser = humantime::parse_duration)]
         retention: Option<Duration>,
+        /// Nothing else writes to this lake: allows a retention of less than 1h.
+        #[arg(long)]
+        no_writers: bool,
         /// Say what would go; remove nothing.
         #[arg(long)]
         dry_run: bool,

@@ -192,6 +192,30 @@ fn queries_that_are_wrong_or_would_write() {
 }
 
 #[test]
+fn vacuums_that_could_take_what_is_about_to_be_committed() {
+    let home = built();
+    let gold = home.gold();
+    let cases: [(&[&str], &str); 4] = [
+        (&["lake", "vacuum", "--retention", "59m"], "--retention 59m is less than 1h"),
+        (&["lake", "vacuum", "--retention", "0s", "silver.views"], "--no-writers"),
+        (&["lake", "vacuum", "--retention", "0s", "--dry-run"], "about to commit"),
+        (
+            &["--set", "upkeep.vacuum_retention=59m", "lake", "vacuum", "--no-writers"],
+            "`upkeep.vacuum_retention` = \"59m\": expected 1h or more",
+        ),
+    ];
+    let before = files(&home.path().join("data_lake"));
+    for (args, expected) in cases {
+        let said = home.fails(2, args);
+        assert!(said.contains(expected), "{args:?} said {said}");
+        assert_eq!(files(&home.path().join("data_lake")), before, "{args:?}: nothing is removed");
+    }
+    home.ok(&["lake", "vacuum", "--retention", "1h"]);
+    home.ok(&["lake", "vacuum", "--retention", "0s", "--no-writers"]);
+    assert_eq!(home.gold(), gold, "what is published stays");
+}
+
+#[test]
 fn tables_of_a_newer_protocol() {
     let home = built();
     let lake = home.path().join("data_lake");

@@ -7,6 +7,7 @@ use serde::Serialize;
 use streamreel_lake::{HistoryEntry, OptimizeReport, OptimizeScope, Table, TableId, VacuumReport};
 
 use crate::cli::Lake;
+use crate::config::SHORTEST_VACUUM_RETENTION;
 use crate::draw::thousands;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Home, build_lease, runtime};
@@ -30,8 +31,9 @@ pub fn run(home: &Home, command: &Lake) -> Outcome {
     runtime()?.block_on(async {
         match command {
             Lake::Optimize { tables } => optimize(home, tables).await,
-            Lake::Vacuum { tables, retention, dry_run } => {
-                vacuum(home, tables, retention.unwrap_or(home.settings.upkeep.vacuum_retention), *dry_run).await
+            Lake::Vacuum { tables, retention, no_writers, dry_run } => {
+                let retention = retention_of_vacuum(home, *retention, *no_writers)?;
+                vacuum(home, tables, retention, *dry_run).await
             }
             Lake::Lease { wait } => lease(home, *wait).await,
             Lake::History { table, limit } => history(home, table, *limit).await,
@@ -78,6 +80,21 @@ async fn optimize(home: &Home, names: &[String]) -> Outcome {
         };
         done.iter().map(line).collect()
     })
+}
+
+/// How long superseded files stay: as asked, else as set.
+fn retention_of_vacuum(home: &Home, asked: Option<Duration>, no_writers: bool) -> Outcome<Duration> {
+    let retention = asked.unwrap_or(home.settings.upkeep.vacuum_retention);
+    if retention >= SHORTEST_VACUUM_RETENTION || no_writers {
+        return Ok(retention);
+    }
+    let (given, shortest) =
+        (humantime::format_duration(retention), humantime::format_duration(SHORTEST_VACUUM_RETENTION));
+    Err(Failure::usage(format!(
+        "--retention {given} is less than {shortest}: files that a `process` beside this has written and is about to commit look \
+         like those that nobody needs, and would be removed. Give {shortest} or more, or --no-writers if nothing else writes \
+         to this lake"
+    )))
 }
 
 async fn vacuum(home: &Home, names: &[String], retention: Duration, dry_run: bool) -> Outcome {

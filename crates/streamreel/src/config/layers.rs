@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn errors_name_layer_key_and_remedy() {
-        let cases: [(Option<&str>, Pairs, Pairs, &str); 8] = [
+        let cases: [(Option<&str>, Pairs, Pairs, &str); 9] = [
             (None, &[], &[("serve.http", "8080")], "`serve.http` = \"8080\": expected an address and a port"),
             (Some("[collector]\ntokens = \"one\""), &[], &[], "must be array"),
             (Some("[proces]\ncommit_interval = 1"), &[], &[], "did you mean `process.commit_interval`"),
@@ -310,6 +310,12 @@ mod tests {
             (None, &[], &[("view.gap", "soon")], "view.gap"),
             (None, &[], &[("bronze.keep_payload", "some")], "rejected"),
             (Some("[log]\npartitions = \"four\""), &[], &[], "must be integer"),
+            (
+                None,
+                &[],
+                &[("upkeep.vacuum_retention", "59m")],
+                "`upkeep.vacuum_retention` = \"59m\": expected 1h or more",
+            ),
             (Some("= 3"), &[], &[], "not valid TOML"),
         ];
         for (file, environment, flags, expected) in cases {

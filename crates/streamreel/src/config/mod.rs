@@ -7,7 +7,7 @@ mod layers;
 mod settings;
 
 pub use layers::{Origin, Resolved, Sources, resolve};
-pub use settings::{KeepPayload, Log, LogFormat, OpenPlay, Settings};
+pub use settings::{KeepPayload, Log, LogFormat, OpenPlay, SHORTEST_VACUUM_RETENTION, Settings};
 
 /// Settings that are shown only as given or not.
 const SECRETS: [&str; 2] = ["collector.tokens", "sql.password"];

@@ -27,6 +27,52 @@ const VIEWS: Side = ("views of silver", "select count(*) from silver.views");
 const COVERED: &str =
     "select cast(sum(greatest(ceil(end_s - 0.5) - ceil(start_s - 0.5), 0)) as bigint) from silver.watched_segments";
 
+/// Seconds that views cover, each once a view: what a segment adds lies beyond the furthest end of those before it.
+const WATCHED: &str = "select cast(sum(to_s - greatest(from_s, coalesce(reached_s, from_s))) as bigint) from \
+     (select from_s, to_s, max(to_s) over (partition by view_id order by from_s, to_s \
+     rows between unbounded preceding and 1 preceding) as reached_s from \
+     (select view_id, ceil(start_s - 0.5) as from_s, ceil(end_s - 0.5) as to_s from silver.watched_segments) \
+     where to_s > from_s) where reached_s is null or to_s > reached_s";
+
+/// Seconds up to the last one that a view covers, of all views.
+const SURVIVED: &str = "select cast(sum(last_s) as bigint) from \
+     (select max(ceil(end_s - 0.5)) as last_s from silver.watched_segments \
+     where ceil(end_s - 0.5) > ceil(start_s - 0.5) group by view_id)";
+
+/// The views of silver with what gold groups them by.
+macro_rules! keyed_views {
+    () => {
+        "(select video_id, creator, genre, region, view_date, cast(extract(hour from started_at) as int) as hour_of_day, \
+         watch_time_s from silver.views)"
+    };
+}
+
+/// Groups of views in silver against those rows of a table of gold that have the group's watch time. Group by group, because
+/// sums of doubles are only the same when added up as the table does it: in whole billionths.
+macro_rules! watch_time {
+    ($groups:literal, $rows:literal, $table:literal, $condition:literal, [$key:literal $(, $more:literal)*]) => {
+        law(
+            "gold",
+            (
+                concat!("groups of views by ", $groups),
+                concat!("select count(*) from (select distinct ", $key, $(", ", $more,)* " from ", keyed_views!(), ")"),
+            ),
+            (
+                concat!($rows, ": rows with their watch time"),
+                concat!(
+                    "select count(*) from (select * from ", $table, " where ", $condition, ") g inner join (select ",
+                    $key, $(", ", $more,)*
+                    ", cast(sum(cast(round(watch_time_s * 1e9) as decimal(28, 0))) as double) / 1e9 as summed_s from ",
+                    keyed_views!(), " group by ", $key, $(", ", $more,)*
+                    ") v on (g.", $key, " is not distinct from v.", $key, ")",
+                    $(" and (g.", $more, " is not distinct from v.", $more, ")",)*
+                    " where abs(g.watch_time_s - v.summed_s) < 0.000001"
+                ),
+            ),
+        )
+    };
+}
+
 /// Every law, in the order of the flow. For each table whose sums could hide a row, as one that adds only zeros or one
 /// that another makes up for, there is one that counts.
 const LAWS: &[Law] = &[
@@ -122,6 +168,32 @@ const LAWS: &[Law] = &[
     ),
     law(
         "gold",
+        ("seconds watched in silver, once a view", WATCHED),
+        (
+            "retention_changes, watched",
+            "select cast(-sum(cast(second_s as bigint) * watched_change) as bigint) from gold.retention_changes",
+        ),
+    ),
+    law(
+        "gold",
+        ("seconds watched in silver, once a view", WATCHED),
+        ("retention_curve, watched", "select cast(sum(watched) as bigint) from gold.retention_curve"),
+    ),
+    law(
+        "gold",
+        ("seconds up to the last one of each view in silver", SURVIVED),
+        (
+            "retention_changes, survived",
+            "select cast(-sum(cast(second_s as bigint) * survived_change) as bigint) from gold.retention_changes",
+        ),
+    ),
+    law(
+        "gold",
+        ("seconds up to the last one of each view in silver", SURVIVED),
+        ("retention_curve, survived", "select cast(sum(survived) as bigint) from gold.retention_curve"),
+    ),
+    law(
+        "gold",
         (
             "seconds that videos have",
             "select cast(sum(greatest(v.seconds, coalesce(s.seconds, 0))) as bigint) from \
@@ -212,6 +284,44 @@ const LAWS: &[Law] = &[
             "regional_engagement, hour by hour",
             "select cast(sum(views) as bigint) from gold.regional_engagement where hour_of_day is not null",
         ),
+    ),
+    watch_time!("video", "top_content, all", "gold.top_content", "period = 'all'", ["video_id"]),
+    watch_time!(
+        "video and date",
+        "top_content, day by day",
+        "gold.top_content",
+        "period = 'day'",
+        ["video_id", "view_date"]
+    ),
+    watch_time!("creator", "top_creators, all", "gold.top_creators", "period = 'all'", ["creator"]),
+    watch_time!(
+        "creator and date",
+        "top_creators, day by day",
+        "gold.top_creators",
+        "period = 'day'",
+        ["creator", "view_date"]
+    ),
+    watch_time!("genre", "top_genres, all", "gold.top_genres", "period = 'all'", ["genre"]),
+    watch_time!(
+        "genre and date",
+        "top_genres, day by day",
+        "gold.top_genres",
+        "period = 'day'",
+        ["genre", "view_date"]
+    ),
+    watch_time!(
+        "region and date",
+        "regional_engagement, whole days",
+        "gold.regional_engagement",
+        "hour_of_day is null",
+        ["region", "view_date"]
+    ),
+    watch_time!(
+        "region, date and hour",
+        "regional_engagement, hour by hour",
+        "gold.regional_engagement",
+        "hour_of_day is not null",
+        ["region", "view_date", "hour_of_day"]
     ),
 ];
 

@@ -4,6 +4,8 @@ mod common;
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_select::concat::concat_batches;
 use common::{Home, repository, text};
@@ -125,16 +127,46 @@ fn an_offset_that_is_shifted() {
 
 /// Takes one of the rows that a condition names away from a table, and publishes that as the build.
 async fn publish_without(lake: &Lake, id: &TableId, key: &str, condition: &str) {
-    let mut build = lake.published().await.expect("builds").expect("a build");
-    let mut table = lake.open_table(id).await.expect("opens").expect("is there");
     let keys = rows(lake, &format!("select {key} from {id} where {condition} limit 1")).await;
     assert_eq!(keys.num_rows(), 1, "{id} has no row of which {condition}");
+    publish_replaced(lake, id, keys, None).await;
+}
+
+/// Takes the rows with these keys away from a table, writes others in their place, and publishes that as the build.
+async fn publish_replaced(lake: &Lake, id: &TableId, keys: RecordBatch, others: Option<RecordBatch>) {
+    let mut build = lake.published().await.expect("builds").expect("a build");
+    let mut table = lake.open_table(id).await.expect("opens").expect("is there");
     let delete = Delete::Keys { keys, partitions: None, window: None };
-    let nothing = table.writer().finish().await.expect("nothing written");
-    let version = table.commit(delete, nothing, CommitNote::new("test")).await.expect("committed");
+    let mut writer = table.writer();
+    if let Some(others) = others {
+        writer.write(others).await.expect("written");
+    }
+    let written = writer.finish().await.expect("written");
+    let version = table.commit(delete, written, CommitNote::new("test")).await.expect("committed");
     build.versions.insert(id.clone(), version);
     build.build_id.push_str("-broken");
     lake.publish(&build).await.expect("published");
+}
+
+/// The columns of a batch with these names, `, ` between them.
+fn columns_of(batch: &RecordBatch, names: &str) -> RecordBatch {
+    let indices: Vec<usize> =
+        names.split(", ").map(|name| batch.schema().index_of(name).expect("the column")).collect();
+    batch.project(&indices).expect("columns")
+}
+
+/// The batch with 1 taken off every number of a column.
+fn one_less(batch: &RecordBatch, column: &str) -> RecordBatch {
+    let at = batch.schema().index_of(column).expect("the column");
+    let mut columns = batch.columns().to_vec();
+    columns[at] = match batch.column(at).as_primitive_opt::<Int64Type>() {
+        Some(whole) => Arc::new(whole.unary::<_, Int64Type>(|value| value - 1)) as ArrayRef,
+        None => {
+            let seconds = batch.column(at).as_primitive::<Float64Type>();
+            Arc::new(seconds.unary::<_, Float64Type>(|value| value - 1.0)) as ArrayRef
+        }
+    };
+    RecordBatch::try_new(batch.schema(), columns).expect("a batch")
 }
 
 #[test]
@@ -179,6 +211,53 @@ fn rows_of_silver_and_gold_that_are_gone() {
             broken.iter().any(|e| id.to_string().starts_with(e["layer"].as_str().unwrap_or("none"))),
             "{id} where {condition}: {broken:?}"
         );
+        run(lake.publish(&before)).expect("published");
+        home.ok(&["audit"]);
+    }
+}
+
+#[test]
+fn numbers_of_gold_that_are_wrong() {
+    let home = good();
+    let (changes, curve) = (TableId::gold("retention_changes"), TableId::gold("retention_curve"));
+    let of_change = "video_id, region, view_date, second_s";
+    let of_curve = "video_id, second_s";
+    let cancel = "those whose retention_changes make up for each other";
+    // The column that is 1 less in one row, and the right sides of all equations that do not hold then.
+    let mut cases = vec![
+        (&changes, of_change, "second_s > 0", "watched_change", format!("{cancel}; retention_changes, watched")),
+        (&changes, of_change, "second_s > 0", "survived_change", format!("{cancel}; retention_changes, survived")),
+        (&curve, of_curve, "watched > 0", "watched", "retention_curve, watched".to_owned()),
+        (&curve, of_curve, "survived > 0", "survived", "retention_curve, survived".to_owned()),
+    ];
+    let (content, creators, genres) =
+        (TableId::gold("top_content"), TableId::gold("top_creators"), TableId::gold("top_genres"));
+    let regions = TableId::gold("regional_engagement");
+    let hours = "region, view_date, hour_of_day";
+    for (id, key, condition, name) in [
+        (&content, "period, video_id", "period = 'all'", "top_content, all"),
+        (&content, "period, video_id, view_date", "period = 'day'", "top_content, day by day"),
+        (&creators, "period, creator", "period = 'all'", "top_creators, all"),
+        (&creators, "period, creator, view_date", "period = 'day'", "top_creators, day by day"),
+        (&genres, "period, genre", "period = 'all'", "top_genres, all"),
+        (&genres, "period, genre, view_date", "period = 'day'", "top_genres, day by day"),
+        (&regions, hours, "hour_of_day is null", "regional_engagement, whole days"),
+        (&regions, hours, "hour_of_day is not null", "regional_engagement, hour by hour"),
+    ] {
+        cases.push((id, key, condition, "watch_time_s", format!("{name}: rows with their watch time")));
+    }
+    let lake = lake(&home);
+    for (id, key, condition, column, expected) in cases {
+        let before = run(lake.published()).expect("builds").expect("a build");
+        let row = run(rows(&lake, &format!("select * from {id} where {condition} limit 1")));
+        assert_eq!(row.num_rows(), 1, "{id} has no row of which {condition}");
+        let keys = columns_of(&row, key);
+        run(publish_replaced(&lake, id, keys.clone(), Some(one_less(&row, column))));
+        let broken = broken(&home, &format!("{column} of {id} where {condition}"));
+        let sides: Vec<&str> = broken.iter().filter_map(|e| e["right"]["what"].as_str()).collect();
+        assert_eq!(sides.join("; "), expected, "{column} of {id} where {condition}");
+        // The next one finds the table as it was.
+        run(publish_replaced(&lake, id, keys, Some(row)));
         run(lake.publish(&before)).expect("published");
         home.ok(&["audit"]);
     }

@@ -71,7 +71,7 @@ export function AuditFigure({ answer, checkedAt }: { answer: Answer<Audit>; chec
         )
       }
     >
-      <Table caption="Equations of the audit" columns={COLUMNS} rows={rows} empty="Nothing to check yet." pageSize={60} />
+      <Table caption="Equations of the audit" columns={COLUMNS} rows={rows} empty="Nothing to check yet." pageSize={100} />
     </Figure>
   );
 }

@@ -19,7 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("streamreel-process", &["streamreel-dedupe", "streamreel-event", "streamreel-topic", "streamreel-lake"]),
     ("streamreel-enrich", &["streamreel-viewing", "streamreel-lake"]),
     ("streamreel-model", &["streamreel-lake"]),
-    ("streamreel-audit", &["streamreel-lake", "streamreel-topic"]),
+    ("streamreel-audit", &["streamreel-viewing", "streamreel-lake", "streamreel-topic"]),
     (
         "streamreel-serve",
         &["streamreel-event", "streamreel-viewing", "streamreel-topic", "streamreel-lake", "streamreel-audit"],

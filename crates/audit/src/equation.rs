@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::Counter;
+
 /// One side of an equation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Side {
@@ -33,6 +35,8 @@ pub struct Report {
     pub build_id: Option<String>,
     /// All equations.
     pub equations: Vec<Equation>,
+    /// What that build's silver dropped and corrected; empty before the first.
+    pub counters: Vec<Counter>,
 }
 
 impl Report {

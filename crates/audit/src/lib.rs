@@ -3,12 +3,14 @@
 //! Every [`Equation`] has two sides that come from different places: offsets of the log against rows of bronze, rows of one layer
 //! against sums of the next. Bronze is read at its newest version, silver and gold at those of the last published build.
 
+mod counters;
 mod derived;
 mod equation;
 mod error;
 mod received;
 mod rows;
 
+pub use counters::{Count, Counter};
 pub use equation::{Equation, Report, Side};
 pub use error::Error;
 
@@ -48,6 +50,7 @@ async fn check(lake: &Lake, log: Option<&dyn Log>, names: Names<'_>) -> Result<R
         let session =
             lake.session(&Reading::At(build.versions.clone())).await.map_err(Error::lake("opening the build"))?;
         derived::check(&session, &mut report).await?;
+        counters::sum(&session, &mut report).await?;
         report.build_id = Some(build.build_id);
     }
     Ok(report)

@@ -170,7 +170,8 @@ pub enum Command {
     Query(Query),
     /// Prove the conservation law from what is stored: every equation with both sides.
     #[command(
-        after_help = "Examples:\n  streamreel audit\n  streamreel audit --json | jq '.equations[] | select(.holds | not)'\n\n\
+        after_help = "Examples:\n  streamreel audit\n  streamreel audit --json | jq '.equations[] | select(.holds | not)'\n  \
+        streamreel audit --json | jq '.counters'\n\n\
         Exit status 1 if an equation does not hold."
     )]
     Audit,

@@ -1,4 +1,4 @@
-//! The audit can fail: what is taken away, doubled or shifted behind the program's back is found.
+//! The audit can fail: what is taken away, doubled or shifted behind the program's back is found. And it shows what was corrected.
 
 mod common;
 
@@ -10,8 +10,9 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_select::concat::concat_batches;
 use common::{Home, repository, text};
 use futures::TryStreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use streamreel_lake::{CommitNote, Delete, Lake, OffsetRange, Reading, TableId, plan};
+use streamreel_viewing::Counters;
 
 /// A home with simulated records, processed and built, whose audit holds.
 fn good() -> Home {
@@ -261,4 +262,51 @@ fn numbers_of_gold_that_are_wrong() {
         run(lake.publish(&before)).expect("published");
         home.ok(&["audit"]);
     }
+}
+
+#[test]
+fn what_silver_corrected_is_shown() {
+    let home = Home::new();
+    let event = |user: &str, at: &str, event_type: &str, position_s: Option<f64>| {
+        let timestamp = format!("2025-01-06T20:{at}Z");
+        json!({"user_id": user, "video_id": "x", "timestamp": timestamp, "event_type": event_type, "position_s": position_s})
+    };
+    // Ann seeks to a place that nothing tells for 10.5 s; Bob's player restarts.
+    let events = [
+        event("ann", "00:00", "play", Some(0.0)),
+        event("ann", "00:10", "seek", None),
+        event("ann", "00:20.5", "load", None),
+        event("bob", "00:00", "play", Some(0.0)),
+        event("bob", "00:10", "heartbeat", Some(10.0)),
+        event("bob", "01:00", "play", Some(0.0)),
+        event("bob", "01:05", "pause", Some(5.0)),
+    ];
+    let lines: Vec<String> = events.iter().map(Value::to_string).collect();
+    let file = home.file("events.ndjson");
+    std::fs::write(&file, lines.join("\n")).expect("written");
+    home.ok(&["ingest", &file.to_string_lossy()]);
+    home.ok(&["process"]);
+    assert_eq!(home.json(&["audit"])["counters"], json!([]), "nothing was derived yet");
+    home.ok(&["build"]);
+
+    let audit = home.json(&["audit"]);
+    let counters = audit["counters"].as_array().expect("counters");
+    let names: Vec<&str> = counters.iter().filter_map(|counter| counter["name"].as_str()).collect();
+    let all: Vec<&str> = Counters::NAMES.iter().copied().chain(["unplaced_s"]).collect();
+    assert_eq!(names, all);
+    for counter in counters {
+        let expected = match counter["name"].as_str() {
+            Some("restarts") => json!(1),
+            Some("segments_ended") => json!(3),
+            Some("unplaced_s") => json!(10.5),
+            _ => json!(0),
+        };
+        assert_eq!(counter["count"], expected, "{counter}");
+    }
+
+    let printed = home.ok(&["audit"]);
+    let (_, section) = printed.split_once("counters of silver").expect("a section of counters");
+    assert!(all.iter().all(|name| section.contains(*name)), "{section}");
+    assert!(section.contains("10.500  unplaced_s"), "{section}");
+    assert!(section.lines().all(|line| line.chars().count() <= 80), "{section}");
 }

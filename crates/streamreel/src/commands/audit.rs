@@ -1,9 +1,9 @@
-//! `audit`: every equation of the conservation law, both sides.
+//! `audit`: every equation of the conservation law, both sides; then what silver dropped and corrected.
 
 use std::fmt::Write;
 
 use serde::Serialize;
-use streamreel_audit::{Equation, Names, Report, audit};
+use streamreel_audit::{Count, Counter, Equation, Names, Report, audit};
 use streamreel_lake::Lake;
 use streamreel_process::names;
 
@@ -70,6 +70,25 @@ pub fn text(verdict: &Verdict) -> String {
         let _ = writeln!(text, "{} {:>13}  {}", fit(&place, 20), thousands(left.value), left.what);
         let _ = writeln!(text, "{:>18} {sign} {:>13}  {}", "", thousands(right.value), right.what);
     }
+    if !verdict.report.counters.is_empty() {
+        let _ = writeln!(text, "counters of silver: what it dropped and corrected");
+    }
+    for pair in verdict.report.counters.chunks(2) {
+        let line: String = pair.iter().map(cell).collect();
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
     let _ = writeln!(text, "{}", verdict.line());
     text
+}
+
+/// A counter in half a line.
+fn cell(Counter { name, count }: &Counter) -> String {
+    let count = match count {
+        Count::Times(times) => thousands(*times),
+        Count::Seconds(seconds) => {
+            let ms = (*seconds * 1000.0).round() as i64;
+            format!("{}.{:03}", thousands(ms / 1000), ms % 1000)
+        }
+    };
+    format!("{count:>14}  {}", fit(name, 23))
 }

@@ -8,8 +8,8 @@ use arrow_schema::ArrowError;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use streamreel_audit::{Count, Counter};
 use streamreel_lake::{Build, Reading, TableId};
-use streamreel_viewing::Counters;
 use utoipa::ToSchema;
 
 use super::answer::{Answer, Question};
@@ -25,8 +25,10 @@ use crate::silver::{Columns, Query, Reader, Trouble, text_at};
 /// An answer is given again for so long, though more has been received; and for so many times what it took.
 const FRESH: Duration = Duration::from_secs(15);
 const REST: u32 = 10;
-/// Counters of views that are no corrections: a total, and what is shown as duplicates.
-const NO_CORRECTIONS: [&str; 2] = ["segments_ended", "late_duplicates"];
+/// A counter that is no correction: the total that others are part of.
+const TOTAL: &str = "segments_ended";
+/// The counter that is shown as duplicates.
+const LATE: &str = "late_duplicates";
 
 /// What became of what was received.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,8 +94,9 @@ struct ViewCorrection {
     /// Its name, as in silver.views.
     #[schema(example = "unreported_seeks")]
     name: &'static str,
-    /// How often.
-    count: i64,
+    /// How often; of `unplaced_s` how many seconds.
+    #[schema(value_type = f64)]
+    count: Count,
 }
 
 /// Tests of a build.
@@ -216,28 +219,26 @@ async fn count(api: &Api, bronze_version: Option<i64>, snapshot: Option<&Snapsho
     }
     quality.duplicates_by.push(DuplicateCount { name: "in_window", records: quality.duplicates });
     if let Some(snapshot) = snapshot {
-        let reader = api.reader(snapshot);
-        let late = "select sum(e.late_duplicates) as late_duplicates from silver.enriched_events e";
-        let late = sums(reader, Query::plain(late), &["late_duplicates"]).await?;
-        quality.duplicates_by.extend(late.into_iter().map(|(name, records)| DuplicateCount { name, records }));
-        let names: Vec<&str> = Counters::NAMES.iter().copied().filter(|name| !NO_CORRECTIONS.contains(name)).collect();
-        let columns: Vec<String> = names.iter().map(|name| format!("sum(v.{name}) as {name}")).collect();
-        let query = Query::plain(format!("select {} from silver.views v", columns.join(", ")));
-        let counts = sums(reader, query, &names).await?;
-        quality.view_corrections = counts.into_iter().map(|(name, count)| ViewCorrection { name, count }).collect();
+        for Counter { name, count } in counters(api.reader(snapshot)).await? {
+            match (name, count) {
+                (TOTAL, _) => {}
+                (LATE, Count::Times(records)) => quality.duplicates_by.push(DuplicateCount { name, records }),
+                _ => quality.view_corrections.push(ViewCorrection { name, count }),
+            }
+        }
     }
     Ok(quality)
 }
 
-/// The columns of a result of one row, by name.
-async fn sums(reader: Reader<'_>, query: Query, names: &[&'static str]) -> Result<Vec<(&'static str, i64)>, Trouble> {
-    let mut sums: Vec<(&'static str, i64)> = names.iter().map(|name| (*name, 0)).collect();
-    for batch in reader.collect(query).await? {
-        for (name, sum) in &mut sums {
+/// What the build's silver dropped and corrected.
+async fn counters(reader: Reader<'_>) -> Result<Vec<Counter>, Trouble> {
+    let mut sums: Vec<i64> = vec![0; Counter::names().count()];
+    for batch in reader.collect(Query::plain(Counter::sql())).await? {
+        for (sum, name) in sums.iter_mut().zip(Counter::names()) {
             *sum += Columns(&batch).integers(name)?.iter().flatten().sum::<i64>();
         }
     }
-    Ok(sums)
+    Ok(Counter::of(&sums))
 }
 
 /// Counts the records of bronze.

@@ -61,7 +61,13 @@ fn quality_adds_up() {
         for correction in of_views {
             let name = correction["name"].as_str().expect("a name");
             let sum = shared.home.sql(&format!("select sum({name}) as n from silver.views")).await;
-            assert_eq!(correction["count"], sum[0]["n"], "{name}");
+            let (count, sum) = (correction["count"].as_f64(), sum[0]["n"].as_f64());
+            // Seconds are summed to the microsecond.
+            let is_near = count.zip(sum).is_some_and(|(count, sum)| (count - sum).abs() < 1e-3);
+            assert!(is_near, "{name}: {count:?} is not {sum:?}");
+        }
+        for name in ["restarts", "unplaced_s"] {
+            assert_eq!(of_views.iter().filter(|of| of["name"] == name).count(), 1, "{name}: {of_views:?}");
         }
     });
 }

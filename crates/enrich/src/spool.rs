@@ -13,7 +13,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::take::take_record_batch;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -114,25 +114,17 @@ impl Spool {
     }
 
     fn spill(&mut self) -> Result<(), Error> {
-        let failed = failed(&self.folder);
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let file = tempfile::tempfile_in(&self.folder).map_err(&failed)?;
+                let file = tempfile::tempfile_in(&self.folder).map_err(failed(&self.folder))?;
                 self.file.insert(BufWriter::with_capacity(FILE_BUFFER_BYTES, file))
             }
         };
-        let mut from = file.stream_position().map_err(&failed)?;
         for bucket in self.buckets.iter_mut().filter(|bucket| !bucket.held.is_empty()) {
-            let mut writer = StreamWriter::try_new(&mut *file, &self.schema).map_err(&failed)?;
-            for batch in bucket.held.drain(..) {
-                writer.write(&batch).map_err(&failed)?;
-            }
-            writer.finish().map_err(&failed)?;
-            drop(writer);
-            let end = file.stream_position().map_err(&failed)?;
-            bucket.written.push(Span { from, bytes: usize::try_from(end - from).unwrap_or(usize::MAX) });
-            from = end;
+            let span = append(file, &self.schema, &bucket.held).map_err(failed(&self.folder))?;
+            bucket.written.push(span);
+            bucket.held.clear();
         }
         self.held_bytes = 0;
         Ok(())
@@ -195,6 +187,18 @@ impl SpooledBucket {
     }
 }
 
+fn append(file: &mut BufWriter<File>, schema: &Schema, batches: &[RecordBatch]) -> Result<Span, ArrowError> {
+    let from = file.stream_position()?;
+    let mut writer = StreamWriter::try_new(&mut *file, schema)?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.finish()?;
+    drop(writer);
+    let bytes = file.stream_position()? - from;
+    Ok(Span { from, bytes: usize::try_from(bytes).unwrap_or(usize::MAX) })
+}
+
 fn read(file: &Mutex<File>, span: &Span) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; span.bytes];
     let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +213,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::StringArray;
-    use arrow_schema::{DataType, Field, Schema};
+    use arrow_schema::{DataType, Field};
 
     use super::*;
 

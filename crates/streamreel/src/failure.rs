@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::io::ErrorKind;
 
+/// The status of a command that was interrupted: what a shell reports of a program that Ctrl-C ended.
+pub const INTERRUPTED_STATUS: u8 = 130;
+
 /// Why a command ended without success, and so with which status.
 #[derive(Debug)]
 pub enum Failure {
@@ -12,6 +15,8 @@ pub enum Failure {
     Failed(anyhow::Error),
     /// It did its work, and the answer is no: a failed audit, a failed test. All has been printed (status 1).
     Negative,
+    /// It was asked to stop, by Ctrl-C or SIGTERM, before all was done that it was called for; says how far it is (status 130).
+    Interrupted(String),
     /// Whoever read the output has left, as `head` does. No failure of ours (status 0).
     ReaderLeft,
 }
@@ -31,6 +36,7 @@ impl Failure {
             Failure::ReaderLeft => 0,
             Failure::Failed(_) | Failure::Negative => 1,
             Failure::Usage(_) => 2,
+            Failure::Interrupted(_) => INTERRUPTED_STATUS,
         }
     }
 
@@ -52,7 +58,7 @@ impl Failure {
     /// What was wrong, cause by cause; `None` where all has been said.
     pub fn message(&self) -> Option<String> {
         match self {
-            Failure::Usage(message) => Some(message.clone()),
+            Failure::Usage(message) | Failure::Interrupted(message) => Some(message.clone()),
             Failure::Failed(error) => Some(causes(error)),
             Failure::Negative | Failure::ReaderLeft => None,
         }
@@ -83,6 +89,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         if let Some(place @ streamreel_lake::Error::BadPlace { .. }) = error.downcast_ref() {
             return Failure::Usage(place.to_string());
         }
+        if let Some(cancelled @ streamreel_enrich::Error::Cancelled) = error.downcast_ref() {
+            return Failure::Interrupted(cancelled.to_string());
+        }
         Failure::Failed(error)
     }
 }
@@ -105,7 +114,9 @@ mod tests {
         let gold = streamreel_model::Error::Lake { doing, source: Box::new(conflict()) };
         assert!(Failure::from(silver).is_conflict());
         assert!(Failure::from(gold).is_conflict());
-        assert!(!Failure::from(streamreel_enrich::Error::Cancelled).is_conflict());
+        let cancelled = Failure::from(streamreel_enrich::Error::Cancelled);
+        assert!(!cancelled.is_conflict());
+        assert_eq!(cancelled.status(), INTERRUPTED_STATUS);
         assert!(!Failure::usage("views").is_conflict());
     }
 }

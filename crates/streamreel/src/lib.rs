@@ -24,7 +24,7 @@ mod upkeep;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs one command line. Exit status: 0 done, 1 failed, 2 wrong use.
+/// Runs one command line. Exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted before it was done.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match cli::Cli::of(args) {
         Ok(cli) => cli,

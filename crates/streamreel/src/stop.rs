@@ -4,11 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use crate::failure::Outcome;
+use crate::failure::{INTERRUPTED_STATUS, Outcome};
 
 const POLL: Duration = Duration::from_millis(50);
-/// What a shell reports of a program that Ctrl-C ended.
-const INTERRUPTED_STATUS: i32 = 130;
 
 /// Signals are the whole program's.
 static WANTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
@@ -30,7 +28,7 @@ impl Stop {
     pub fn listen() -> Outcome<Self> {
         ctrlc::set_handler(|| {
             if WANTED.swap(true, Ordering::SeqCst) {
-                std::process::exit(INTERRUPTED_STATUS);
+                std::process::exit(i32::from(INTERRUPTED_STATUS));
             }
             eprintln!("\nstopping: finishing what is open (again to stop at once)");
         })?;

@@ -208,7 +208,8 @@ fn an_interrupted_build_publishes_nothing_and_the_next_one_does() {
     interrupt(&build);
     let output = build.wait_with_output().expect("it ends");
     let said = text(&output.stderr);
-    assert!(said.contains("stopping"), "{said}");
+    assert!(said.contains("stopping") && said.contains("interrupted"), "{said}");
+    assert_eq!(output.status.code(), Some(130), "{said}");
     home.ok(&["build"]);
     home.ok(&["audit"]);
 }

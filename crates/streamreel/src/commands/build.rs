@@ -26,6 +26,8 @@ pub struct Summary {
     pub silver: Option<enrich::Summary>,
     /// Silver to gold; `None` if it was not asked for.
     pub gold: Option<Report>,
+    /// Whether it was stopped before gold.
+    pub interrupted: bool,
 }
 
 impl Summary {
@@ -41,6 +43,9 @@ pub fn run(home: &Home, args: &Build) -> Outcome {
     let lake = home.lake(home.settings.build.memory)?;
     let summary = runtime()?.block_on(once(home, &lake, args, &stop))?;
     home.printer.result(&summary, text)?;
+    if summary.interrupted {
+        return Err(Failure::Interrupted("interrupted: gold stays as it was, until the next build".to_owned()));
+    }
     if summary.is_good() { Ok(()) } else { Err(Failure::Negative) }
 }
 
@@ -62,12 +67,15 @@ pub async fn once(home: &Home, lake: &Lake, args: &Build, stop: &Stop) -> Outcom
 }
 
 async fn layers(home: &Home, lake: &Lake, project: &Project, args: &Build, stop: &Stop) -> Outcome<Summary> {
-    let mut summary = Summary { silver: None, gold: None };
+    let mut summary = Summary { silver: None, gold: None, interrupted: false };
     if args.layer != Some(Layer::Gold) {
         summary.silver = Some(silver(home, lake, args.full_refresh, stop).await?);
     }
-    if args.layer != Some(Layer::Silver) && !stop.wanted() {
-        summary.gold = Some(gold(home, lake, project, args).await?);
+    if args.layer != Some(Layer::Silver) {
+        summary.interrupted = stop.wanted();
+        if !summary.interrupted {
+            summary.gold = Some(gold(home, lake, project, args).await?);
+        }
     }
     Ok(summary)
 }

@@ -92,7 +92,7 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> 
 
 fn go_on(stop: &Stop) -> Outcome {
     if stop.wanted() {
-        return Err(Failure::Failed(anyhow::anyhow!("interrupted; run `streamreel demo` again to begin anew")));
+        return Err(Failure::Interrupted("interrupted; run `streamreel demo` again to begin anew".to_owned()));
     }
     Ok(())
 }

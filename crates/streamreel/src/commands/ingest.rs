@@ -59,7 +59,13 @@ pub fn run(home: &Home, args: &Ingest) -> Outcome {
             if s.cut > 0 { format!(", {} of them too large and cut", thousands(s.cut as i64)) } else { String::new() };
         let early = if s.interrupted { " before it was interrupted" } else { "" };
         format!("{} records into video-events{cut}{early}\n", thousands(s.records as i64))
-    })
+    })?;
+    if summary.interrupted {
+        let part =
+            "interrupted: the files are not in the topic to their end; ingest them again whole: copies are recognised";
+        return Err(Failure::Interrupted(part.to_owned()));
+    }
+    Ok(())
 }
 
 /// All files are looked at before the first is read, so that a wrong name ingests nothing.

@@ -3,13 +3,23 @@
 use std::cell::RefCell;
 use std::fmt::Write;
 
+use serde::Serialize;
 use streamreel_process::{Processor, ReadFrom, Summary, Until};
 
 use crate::cli::{From, Process};
 use crate::draw::thousands;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::stop::Stop;
+
+/// What a run did.
+#[derive(Serialize)]
+struct Processed {
+    #[serde(flatten)]
+    summary: Summary,
+    /// Whether it was stopped before the end of the topic, where it was to get there.
+    interrupted: bool,
+}
 
 /// Flags of this command that are settings.
 pub fn flags(args: &Process) -> Vec<(String, String, String)> {
@@ -28,7 +38,14 @@ pub fn run(home: &Home, args: &Process) -> Outcome {
     };
     let until = if args.follow { Until::Cancelled } else { Until::End };
     let summary = once(home, from, until, &stop)?;
-    home.printer.result(&summary, text)
+    let processed = Processed { summary, interrupted: until == Until::End && stop.wanted() };
+    home.printer.result(&processed, |processed| text(&processed.summary))?;
+    if processed.interrupted {
+        let part =
+            "interrupted: the topic is not processed to its end; the next `streamreel process` goes on from there";
+        return Err(Failure::Interrupted(part.to_owned()));
+    }
+    Ok(())
 }
 
 /// One run of a processor, with progress.

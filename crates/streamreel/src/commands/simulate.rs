@@ -12,7 +12,7 @@ use streamreel_simulate::{Batch, Catalogue, DEFAULT_START_MS, Pace, Players, Set
 use crate::cli::Simulate;
 use crate::clock;
 use crate::draw::thousands;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::feed::Feed;
 use crate::home::Home;
 use crate::stop::Stop;
@@ -36,6 +36,8 @@ pub struct Summary {
     pub rejects: u64,
     /// Planted copies.
     pub duplicates: u64,
+    /// Whether it was stopped before it had sent as many records as it was to.
+    pub interrupted: bool,
 }
 
 /// Where records go.
@@ -123,10 +125,25 @@ pub fn run(home: &Home, args: &Simulate) -> Outcome {
     // The encoder of a compressed file writes its end when it is dropped.
     drop(sink);
     let truth = simulator.truth();
-    if let Some(path) = &args.truth {
+    // In real time a simulation is whole whenever it ends.
+    let wanted = args.events.filter(|_| stop.wanted());
+    if let (Some(path), None) = (&args.truth, wanted) {
         write_truth(path, &truth)?;
     }
-    report(home, &args.to, &truth)
+    report(home, &args.to, &truth, wanted.is_some())?;
+    wanted.map_or(Ok(()), |wanted| Err(short(args, truth.records, wanted)))
+}
+
+/// What a simulation that was stopped too early has left.
+fn short(args: &Simulate, sent: u64, wanted: u64) -> Failure {
+    let place = match args.to.as_str() {
+        "topic" => "the topic has only a part".to_owned(),
+        "-" => "the output is short".to_owned(),
+        file => format!("{file} is short"),
+    };
+    let truth = if args.truth.is_some() { "; the truth, which would be about all of them, is not written" } else { "" };
+    let (sent, wanted) = (thousands(sent as i64), thousands(wanted as i64));
+    Failure::Interrupted(format!("interrupted: {place}, {sent} of {wanted} records{truth}"))
 }
 
 /// Everything, as fast as it goes.
@@ -180,13 +197,14 @@ fn write_truth(path: &Path, truth: &Truth) -> Outcome {
     Ok(())
 }
 
-fn report(home: &Home, to: &str, truth: &Truth) -> Outcome {
+fn report(home: &Home, to: &str, truth: &Truth, interrupted: bool) -> Outcome {
     let summary = Summary {
         records: truth.records,
         true_events: truth.true_events,
         views: truth.views,
         rejects: truth.rejects.values().sum(),
         duplicates: truth.duplicates.near + truth.duplicates.far,
+        interrupted,
     };
     let text = |s: &Summary| {
         format!(

@@ -303,7 +303,8 @@ pub struct Simulate {
     /// Share of the true events that is lost on the way.
     #[arg(long, default_value_t = 0.0, value_parser = ratio)]
     pub loss: f64,
-    /// Where to: the home's `topic`, a file (.gz and .zst compress), or - for stdout.
+    /// Where to: the home's `topic`, a file (.gz and .zst compress), or - for stdout. The titles go into the home's metadata, if
+    /// the records or anything else is there, or to where --metadata says.
     #[arg(long, default_value = "topic", value_name = "topic|FILE|-")]
     pub to: String,
     /// Write what is true of these events to a file, as JSON.

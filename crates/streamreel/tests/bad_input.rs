@@ -152,6 +152,32 @@ fn a_file_is_written_over_only_by_a_simulation_that_can_be() {
 }
 
 #[test]
+fn a_simulation_into_a_file_makes_no_home_and_leaves_one_to_the_demo() {
+    let home = Home::new();
+    let simulate =
+        ["simulate", "--events", "100", "--to", &home.file("events.ndjson").to_string_lossy()].map(str::to_owned);
+    let simulate: Vec<&str> = simulate.iter().map(String::as_str).collect();
+    let titles = home.path().join("metadata/video_metadata.csv");
+    home.ok(&simulate);
+    assert!(!home.path().exists(), "there is nothing to be in it");
+    home.make();
+    home.ok(&simulate);
+    assert!(titles.exists(), "a home that is there has the titles");
+    fs::remove_dir_all(home.path()).expect("removed");
+    let demo = ["demo", "--events", "2000"];
+    home.ok(&demo);
+    home.ok(&simulate);
+    home.ok(&demo);
+    home.ok(&["simulate", "--events", "100"]);
+    let said = home.fails(2, &demo);
+    assert!(said.contains("holds data that no demo made"), "{said}");
+    let elsewhere = home.file("titles");
+    let other = Home::new();
+    other.ok(&[&["--metadata", &*elsewhere.to_string_lossy()], &*simulate].concat());
+    assert!(elsewhere.join("video_metadata.csv").exists() && !other.path().exists());
+}
+
+#[test]
 fn definitions_of_topics() {
     let home = Home::new();
     let definitions = repository("kafka/topics/streamreel.toml");

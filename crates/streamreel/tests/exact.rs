@@ -17,6 +17,7 @@ const BUILDS: usize = 20;
 
 /// Records of a simulation with dirt, as lines in the order of arrival, and the truth about them.
 fn simulated(home: &Home, extra: &[&str]) -> (Vec<String>, Value) {
+    home.make();
     let (events, truth) = (home.file("events.ndjson"), home.file("truth.json"));
     let (to, truth_to) = (events.to_string_lossy(), truth.to_string_lossy());
     let (records, dirt, seed) = (setting("RECORDS", RECORDS), setting("DIRT", DIRT), setting("SEED", "11"));

@@ -163,6 +163,7 @@ fn processors_come_and_go_and_nothing_shows() {
     let undisturbed = Home::new();
     let file = undisturbed.file("events.ndjson");
     let to = file.to_string_lossy().into_owned();
+    undisturbed.make();
     undisturbed.ok(&["simulate", "--events", &events, "--dirt", "0.1", "--seed", &seed, "--to", &to]);
     let partitions = format!("log.partitions={PARTITIONS}");
     undisturbed.ok(&["--set", &partitions, "ingest", &to]);

@@ -20,6 +20,8 @@ use crate::titles;
 
 const BATCH_RECORDS: usize = 8192;
 const DAYS: u32 = 7;
+/// Where `--to` means the home's topic, and not a file.
+const TOPIC: &str = "topic";
 /// How often a simulation in real time sends what is due.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -51,7 +53,7 @@ pub enum Sink {
 impl Sink {
     fn open(home: &Home, to: &str) -> Outcome<Self> {
         Ok(match to {
-            "topic" => Sink::Topic(Feed::new(&*home.log()?, home.settings.log.partitions)?),
+            TOPIC => Sink::Topic(Feed::new(&*home.log()?, home.settings.log.partitions)?),
             "-" => Sink::Lines(Box::new(BufWriter::new(io::stdout()))),
             path => Sink::Lines(file(Path::new(path))?),
         })
@@ -93,7 +95,10 @@ fn file(path: &Path) -> Outcome<Box<dyn Write>> {
 /// Simulates.
 pub fn run(home: &Home, args: &Simulate) -> Outcome {
     let stop = Stop::listen()?;
-    home.keep();
+    let into_home = args.to == TOPIC;
+    if into_home {
+        home.keep();
+    }
     let pace = match (args.events, args.rate) {
         (Some(records), _) => Pace::Records { records, days: DAYS },
         (None, rate) => Pace::Rate { per_s: rate.unwrap_or(1) as f64, for_ms: args.for_.map(|d| d.as_millis() as i64) },
@@ -116,7 +121,11 @@ pub fn run(home: &Home, args: &Simulate) -> Outcome {
         settings.start_ms = clock::now_ms();
     }
     let mut simulator = Simulator::new(&settings, &Catalogue::sample()?)?;
-    titles::keep(&home.metadata, &simulator.titles())?;
+    // Records that go elsewhere make no home.
+    let is_elsewhere = !home.metadata.starts_with(&home.folder);
+    if into_home || is_elsewhere || home.folder.is_dir() {
+        titles::keep(&home.metadata, &simulator.titles())?;
+    }
     match pace {
         Pace::Records { records, .. } => all(home, &mut simulator, &mut sink, records, &stop)?,
         Pace::Rate { .. } => in_time(&mut simulator, &mut sink, settings.start_ms, args.for_, &stop)?,
@@ -137,7 +146,7 @@ pub fn run(home: &Home, args: &Simulate) -> Outcome {
 /// What a simulation that was stopped too early has left.
 fn short(args: &Simulate, sent: u64, wanted: u64) -> Failure {
     let place = match args.to.as_str() {
-        "topic" => "the topic has only a part".to_owned(),
+        TOPIC => "the topic has only a part".to_owned(),
         "-" => "the output is short".to_owned(),
         file => format!("{file} is short"),
     };

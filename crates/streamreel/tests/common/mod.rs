@@ -30,6 +30,11 @@ impl Home {
         self.folder.path().join("home")
     }
 
+    /// Makes the folder, so that a simulation into a file leaves its titles there.
+    pub fn make(&self) {
+        std::fs::create_dir_all(self.path()).expect("a folder");
+    }
+
     /// A file beside the home.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

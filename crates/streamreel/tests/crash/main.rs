@@ -44,6 +44,7 @@ fn undisturbed(seed: u64) -> (Home, String) {
     let file = home.file("events.ndjson");
     let (events, seed) = (setting("EVENTS", EVENTS), seed.to_string());
     let to = file.to_string_lossy().into_owned();
+    home.make();
     home.ok(&["simulate", "--events", &events, "--dirt", "0.1", "--seed", &seed, "--to", &to]);
     let log = lines_of(&file);
     fs::write(&file, &log).expect("written");

@@ -122,7 +122,7 @@ fn folders_of_somebody_else() {
 #[test]
 fn wrong_use() {
     let home = Home::new();
-    let cases: [(i32, &[&str], &str); 10] = [
+    let cases: [(i32, &[&str], &str); 11] = [
         (2, &["nonsense"], "unrecognized subcommand"),
         (2, &["--set", "proces.commit_interval=1s", "config"], "did you mean `process.commit_interval`"),
         (2, &["--set", "view.gap=soon", "config"], "view.gap"),
@@ -131,6 +131,7 @@ fn wrong_use() {
         (2, &["--config", "no/such.toml", "config"], "no/such.toml"),
         (1, &["query", "select 1"], "there is no"),
         (1, &["topics"], "there is no log"),
+        (1, &["process"], "there is no log"),
         (1, &["audit"], "there is no"),
         (2, &["process", "--commit-interval", "often"], "process.commit_interval"),
     ];

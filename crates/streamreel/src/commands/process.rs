@@ -36,6 +36,10 @@ pub fn run(home: &Home, args: &Process) -> Outcome {
         From::Raw => ReadFrom::VideoEvents,
         From::Clean => ReadFrom::Cleaned,
     };
+    if !args.follow {
+        // Nothing comes into a log that it would make: to look for one elsewhere helps more.
+        drop(home.log_to_read()?);
+    }
     let until = if args.follow { Until::Cancelled } else { Until::End };
     let summary = once(home, from, until, &stop)?;
     let processed = Processed { summary, interrupted: until == Until::End && stop.wanted() };

@@ -190,7 +190,7 @@ pub enum Command {
     Topics(Topics),
     /// Show the settings that hold and where each came from.
     #[command(
-        after_help = "Examples:\n  streamreel config\n  streamreel config --defaults > ./streamreel_data/streamreel.toml\n  \
+        after_help = "Examples:\n  streamreel config\n  mkdir -p streamreel_data && streamreel config --defaults > streamreel_data/streamreel.toml\n  \
         STREAMREEL_BUILD_EVERY=10m streamreel config"
     )]
     Config(Config),
@@ -283,7 +283,7 @@ pub struct Simulate {
     #[arg(long, value_parser = count, requires = "for_")]
     pub rate: Option<u64>,
     /// How long to go on with --rate, as 30s, 10m, 2h.
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration, requires = "rate")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration, requires = "rate", conflicts_with = "events")]
     pub for_: Option<Duration>,
     /// When the simulated time begins (RFC 3339); 2026-01-05T00:00:00Z by default, now with --rate.
     #[arg(long, value_name = "TS", value_parser = timestamp_ms)]
@@ -554,6 +554,7 @@ mod tests {
             &["simulate", "--events", "5", "--rate", "5"],
             &["nonsense"],
             &["simulate", "--rate", "5"],
+            &["simulate", "--events", "5", "--for", "10s"],
             &["query"],
             &["--set", "x", "config"],
             &["config", "--set", "x"],

@@ -122,12 +122,15 @@ fn folders_of_somebody_else() {
 #[test]
 fn wrong_use() {
     let home = Home::new();
-    let cases: [(i32, &[&str], &str); 11] = [
+    let cases: [(i32, &[&str], &str); 14] = [
         (2, &["nonsense"], "unrecognized subcommand"),
         (2, &["--set", "proces.commit_interval=1s", "config"], "did you mean `process.commit_interval`"),
         (2, &["--set", "view.gap=soon", "config"], "view.gap"),
         (2, &["simulate", "--events", "0"], "at least 1"),
         (1, &["simulate", "--events", "10", "--dirt", "0.95"], "dirt_ratio"),
+        (2, &["simulate", "--events", "10", "--for", "10s"], "--for"),
+        (2, &["simulate", "--events", "10", "--truth", "-"], "--truth takes a file"),
+        (2, &["--json", "query", "--format", "csv", "select 1"], "--json is the same as --format json"),
         (2, &["--config", "no/such.toml", "config"], "no/such.toml"),
         (1, &["query", "select 1"], "there is no"),
         (1, &["topics"], "there is no log"),

@@ -15,8 +15,9 @@ use crate::output::RowWriter;
 /// Runs the statement and prints its rows.
 pub fn run(home: &Home, args: &Query) -> Outcome {
     let format = match (args.format, home.printer.json) {
-        (Some(format), _) => format,
-        (None, true) => Format::Json,
+        (None | Some(Format::Json), true) => Format::Json,
+        (Some(_), true) => return Err(Failure::usage("--json is the same as --format json: give one format")),
+        (Some(format), false) => format,
         (None, false) => Format::Table,
     };
     let sql = if args.sql == "-" { from_stdin()? } else { args.sql.clone() };

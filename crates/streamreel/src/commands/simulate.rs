@@ -94,6 +94,9 @@ fn file(path: &Path) -> Outcome<Box<dyn Write>> {
 
 /// Simulates.
 pub fn run(home: &Home, args: &Simulate) -> Outcome {
+    if args.truth.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::usage("--truth takes a file: stdout has the records or the summary"));
+    }
     let stop = Stop::listen()?;
     let into_home = args.to == TOPIC;
     if into_home {

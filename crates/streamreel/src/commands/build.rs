@@ -110,17 +110,22 @@ async fn silver(home: &Home, lake: &Lake, full_refresh: bool, stop: &Stop) -> Ou
 }
 
 async fn gold(home: &Home, lake: &Lake, project: &Project, args: &Build) -> Outcome<Report> {
-    let progress = Arc::new(Mutex::new(home.display.start("gold", "steps", Some(0))));
+    // Steps run beside one another and end in any order: those that have ended are counted.
+    let progress = Arc::new(Mutex::new((home.display.start_uneven("gold", "steps", Some(0)), 0)));
     let shown = Arc::clone(&progress);
     let on_progress = move |step: &model::Progress| {
-        let mut progress = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (progress, ended) = &mut *shown;
         match step {
             model::Progress::Planned { steps } => progress.set_total(*steps as u64),
-            model::Progress::Started { step, name, what } => {
-                progress.set(*step as u64);
+            model::Progress::Started { name, what, .. } => {
+                progress.set(*ended);
                 progress.say(format!("{what} {name}"));
             }
-            model::Progress::Finished { step, .. } => progress.set(*step as u64 + 1),
+            model::Progress::Finished { .. } => {
+                *ended += 1;
+                progress.set(*ended);
+            }
             _ => {}
         }
     };

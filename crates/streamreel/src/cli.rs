@@ -189,10 +189,9 @@ pub enum Command {
         streamreel --log kafka://localhost:9092 topics --apply kafka/topics/streamreel.toml")]
     Topics(Topics),
     /// Show the settings that hold and where each came from.
-    #[command(
-        after_help = "Examples:\n  streamreel config\n  mkdir -p streamreel_data && streamreel config --defaults > streamreel_data/streamreel.toml\n  \
-        STREAMREEL_BUILD_EVERY=10m streamreel config"
-    )]
+    #[command(after_help = "Examples:\n  streamreel config\n  \
+        mkdir -p streamreel_data && streamreel config --defaults > streamreel_data/streamreel.toml\n  \
+        STREAMREEL_BUILD_EVERY=10m streamreel config")]
     Config(Config),
     /// Print a completion script for a shell.
     #[command(after_help = "Examples:\n  streamreel completions bash > /etc/bash_completion.d/streamreel\n  \
@@ -283,7 +282,8 @@ pub struct Simulate {
     #[arg(long, value_parser = count, requires = "for_")]
     pub rate: Option<u64>,
     /// How long to go on with --rate, as 30s, 10m, 2h.
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration, requires = "rate", conflicts_with = "events")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(requires = "rate", conflicts_with = "events")]
     pub for_: Option<Duration>,
     /// When the simulated time begins (RFC 3339); 2026-01-05T00:00:00Z by default, now with --rate.
     #[arg(long, value_name = "TS", value_parser = timestamp_ms)]
@@ -373,7 +373,7 @@ pub struct Query {
     /// The statement; - reads it from stdin.
     #[arg(value_name = "SQL")]
     pub sql: String,
-    /// How to print the rows; --json is the same as --format json.
+    /// How to print the rows; --json is the same as --format json, and goes with no other.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
     /// Read the newest state of every table instead of the last published build.

@@ -168,7 +168,7 @@ fn a_simulation_into_a_file_makes_no_home_and_leaves_one_to_the_demo() {
     home.ok(&simulate);
     assert!(titles.exists(), "a home that is there has the titles");
     fs::remove_dir_all(home.path()).expect("removed");
-    let demo = ["demo", "--events", "2000"];
+    let demo = ["demo", "--events", "20000"];
     home.ok(&demo);
     home.ok(&simulate);
     home.ok(&demo);

@@ -103,7 +103,7 @@ async fn bring_up_to_date(
 ) -> Result<Summary, Error> {
     let metadata = Metadata::load(&request.metadata, &reserved_names()?)?;
     let Some(bronze) = lake.open_table(&TableId::bronze("events")).await.map_err(lake_failed("opening bronze"))? else {
-        return Ok(Summary::default());
+        return Err(Error::NoBronze);
     };
     let last = lake.staged().await.map_err(lake_failed("reading silver.builds"))?;
     let base = roll_back(lake, last.as_ref()).await?;

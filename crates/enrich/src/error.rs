@@ -5,6 +5,9 @@ use std::path::PathBuf;
 /// An enrichment that did not come about. Nothing of it is visible: the last derived silver stays as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Nothing was landed yet.
+    #[error("there is no bronze yet: run `streamreel process` first")]
+    NoBronze,
     /// A metadata file can't be read.
     #[error("can't read the metadata {path}: {problem}")]
     MetadataRead {

@@ -154,6 +154,11 @@ async fn first() -> (Home, Project) {
 async fn without_silver_there_is_nothing_to_build() {
     let home = Home::new().await;
     let error = run(&home.lake, &project(&[]), &Options::default()).await.unwrap_err().to_string();
+    assert!(error.contains("run `streamreel process` first"), "{error}");
+    let event: ArrayRef = Arc::new(StringArray::from(vec!["e"]));
+    let events = RecordBatch::try_from_iter_with_nullable([("event_id", event, true)]).unwrap();
+    home.write(&TableId::bronze("events"), events, Delete::Nothing).await;
+    let error = run(&home.lake, &project(&[]), &Options::default()).await.unwrap_err().to_string();
     assert!(error.contains("build --layer silver"), "{error}");
 }
 

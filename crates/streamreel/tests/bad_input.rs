@@ -146,6 +146,23 @@ fn wrong_use() {
 }
 
 #[test]
+fn builds_before_there_is_anything_to_build_from() {
+    let builds: [&[&str]; 3] = [&["build"], &["build", "--layer", "silver"], &["build", "--layer", "gold"]];
+    let (empty, ingested) = (Home::new(), Home::new());
+    ingested.ok(&["ingest", &repository("examples/full.ndjson").to_string_lossy()]);
+    for home in [&empty, &ingested] {
+        for args in builds {
+            let said = home.fails(1, args);
+            assert!(said.contains("there is no bronze yet: run `streamreel process` first"), "{args:?} said {said}");
+        }
+    }
+    ingested.ok(&["process"]);
+    let said = ingested.fails(1, &["build", "--layer", "gold"]);
+    assert!(said.contains("there is no silver yet"), "{said}");
+    ingested.ok(&["build"]);
+}
+
+#[test]
 fn a_file_is_written_over_only_by_a_simulation_that_can_be() {
     let home = Home::new();
     fs::create_dir_all(home.path()).expect("a folder");

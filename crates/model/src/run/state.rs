@@ -62,15 +62,21 @@ impl<'a> State<'a> {
     /// Reads what is there, and brings gold back to the published build where a run that did not end left it ahead.
     pub(super) async fn open(lake: &'a Lake, project: &Project) -> Result<Self> {
         let staged = lake.staged().await.map_err(Error::lake("reading silver.builds"))?;
+        let bronze = TableId::bronze("events");
+        let has_bronze = lake.open_table(&bronze).await.map_err(Error::lake("opening bronze.events"))?.is_some();
         let staged = staged.ok_or_else(|| {
-            Error::State("there is no silver yet: run `build`, or `build --layer silver`, before gold".to_owned())
+            let missing = if has_bronze {
+                "there is no silver yet: run `build`, or `build --layer silver`, before gold"
+            } else {
+                "there is no bronze yet: run `streamreel process` first"
+            };
+            Error::State(missing.to_owned())
         })?;
         let published = lake.published().await.map_err(Error::lake("reading gold.builds"))?;
         let (published_records, published_digest) = published.as_ref().map(remembered).unwrap_or_default();
         let mut versions = staged.versions.clone();
         versions.retain(|id, _| id.layer != Layer::Gold);
-        let bronze = TableId::bronze("events");
-        if lake.open_table(&bronze).await.map_err(Error::lake("opening bronze.events"))?.is_some() {
+        if has_bronze {
             versions.entry(bronze).or_insert(staged.bronze_version);
         }
         let mut gold = BTreeMap::new();

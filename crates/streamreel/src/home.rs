@@ -1,5 +1,6 @@
 //! The home: a folder with the log, the lake, the metadata and the settings, and what a command needs to work in it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,13 +14,14 @@ use streamreel_viewing as viewing;
 
 use crate::cli::Global;
 use crate::clock;
-use crate::config::{self, KeepPayload, OpenPlay, Resolved, Settings, Sources};
+use crate::config::{self, KeepPayload, OpenPlay, Origin, Resolved, Settings, Sources};
 use crate::failure::{Failure, Outcome};
 use crate::output::Printer;
 use crate::progress::Display;
 use crate::stop::{self, Stop};
 
 const CONFIG_FILE: &str = "streamreel.toml";
+const METADATA_VARIABLE: &str = "STREAMREEL_METADATA";
 /// Says that a demo made the home, so that the next one may begin anew in it.
 const MADE_BY_DEMO: &str = ".made_by_demo";
 /// How long `--wait` waits for a build under way.
@@ -29,8 +31,10 @@ pub const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 pub struct Home {
     /// The folder.
     pub folder: PathBuf,
-    /// Folder of the metadata.
+    /// Folder of the metadata, there or not.
     pub metadata: PathBuf,
+    /// Who named it; `None`: it is the home's own.
+    metadata_origin: Option<Origin>,
     /// The settings that hold.
     pub settings: Settings,
     /// Where each came from.
@@ -65,6 +69,7 @@ impl Home {
         printer.detail(format!("home {}, settings from {from}", folder.display()));
         Ok(Self {
             metadata: global.metadata.clone().unwrap_or_else(|| folder.join("metadata")),
+            metadata_origin: global.metadata.as_deref().map(metadata_origin),
             folder,
             settings: resolved.settings.clone(),
             resolved,
@@ -72,6 +77,23 @@ impl Home {
             display: Display::new(global.quiet),
             kafka: OnceLock::new(),
         })
+    }
+
+    /// The folder of the metadata for reading. One that was named must be there; the home's own may be missing.
+    ///
+    /// # Errors
+    /// Wrong use, which says who named it.
+    pub fn metadata_to_read(&self) -> Outcome<&Path> {
+        let folder = self.metadata.display();
+        let problem = match std::fs::metadata(&self.metadata) {
+            Ok(found) if found.is_dir() => return Ok(&self.metadata),
+            Ok(_) => format!("{folder} is no folder"),
+            Err(error) if error.kind() != ErrorKind::NotFound => format!("can't read the folder {folder}: {error}"),
+            Err(_) if self.metadata_origin.is_none() => return Ok(&self.metadata),
+            Err(_) => format!("there is no folder {folder}"),
+        };
+        let origin = self.metadata_origin.as_ref().map_or_else(String::new, |origin| format!("{origin}: "));
+        Err(Failure::usage(format!("{origin}{problem}; metadata is a folder with video_metadata.csv")))
     }
 
     /// The folder of the log.
@@ -196,10 +218,13 @@ impl Home {
     }
 
     /// What a build of silver works with.
-    pub fn silver_request(&self, full_refresh: bool, stop: &Stop) -> Request {
+    ///
+    /// # Errors
+    /// Those of [`Home::metadata_to_read`].
+    pub fn silver_request(&self, full_refresh: bool, stop: &Stop) -> Outcome<Request> {
         let view = &self.settings.view;
-        Request {
-            metadata: self.metadata.clone(),
+        Ok(Request {
+            metadata: self.metadata_to_read()?.to_owned(),
             views: viewing::Settings {
                 view_gap_s: view.gap.as_secs_f64(),
                 max_unproven_s: view.max_unproven.as_secs_f64(),
@@ -219,7 +244,7 @@ impl Home {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             clock: clock::now_us,
             cancel: Arc::clone(stop.flag()),
-        }
+        })
     }
 
     /// The file that says that all in the home is a demo's.
@@ -237,6 +262,16 @@ impl Home {
     pub fn is_empty(&self) -> bool {
         let has_entry = |mut entries: std::fs::ReadDir| entries.any(|e| e.is_ok_and(|e| e.file_name() != CONFIG_FILE));
         !std::fs::read_dir(&self.folder).is_ok_and(has_entry)
+    }
+}
+
+/// Who named the folder of the metadata: a flag, unless the environment names the same.
+fn metadata_origin(folder: &Path) -> Origin {
+    let in_environment = std::env::var_os(METADATA_VARIABLE);
+    if in_environment.is_some_and(|named| named.as_os_str() == folder.as_os_str()) {
+        Origin::Environment(METADATA_VARIABLE.to_owned())
+    } else {
+        Origin::Flag("--metadata".to_owned())
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Home, repository};
+use common::{Home, repository, text};
 
 /// A home with the full example processed and built.
 fn built() -> Home {
@@ -86,6 +86,26 @@ fn metadata_that_contradicts_itself() {
 }
 
 #[test]
+fn metadata_that_is_named_must_be_there() {
+    let home = built();
+    assert!(!home.path().join("metadata").exists(), "the home's own may be missing");
+    let gold = home.gold();
+    let (nowhere, file) = (home.file("nowhere"), home.file("file"));
+    fs::write(&file, "x").expect("written");
+    for (path, problem) in [(nowhere, "there is no folder"), (file, "is no folder")] {
+        let path = path.to_string_lossy();
+        let by_flag = home.fails(2, &["--metadata", &path, "build"]);
+        let output = home.command(&["build"]).env("STREAMREEL_METADATA", &*path).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(2));
+        let by_environment = text(&output.stderr);
+        for (said, origin) in [(by_flag, "flag --metadata: "), (by_environment, "environment STREAMREEL_METADATA: ")] {
+            assert!(said.contains(origin) && said.contains(&*path) && said.contains(problem), "{said}");
+        }
+    }
+    assert_eq!(home.gold(), gold, "the build before stays");
+}
+
+#[test]
 fn changed_metadata_changes_what_it_touches() {
     let home = built();
     let video = home.query("select video_id from gold.viewer_retention order by total_views desc, video_id limit 1");
@@ -122,8 +142,9 @@ fn folders_of_somebody_else() {
 #[test]
 fn wrong_use() {
     let home = Home::new();
-    let cases: [(i32, &[&str], &str); 14] = [
+    let cases: [(i32, &[&str], &str); 15] = [
         (2, &["nonsense"], "unrecognized subcommand"),
+        (2, &["--metadata", "no/such", "build"], "there is no folder no/such"),
         (2, &["--set", "proces.commit_interval=1s", "config"], "did you mean `process.commit_interval`"),
         (2, &["--set", "view.gap=soon", "config"], "view.gap"),
         (2, &["simulate", "--events", "0"], "at least 1"),

@@ -40,6 +40,10 @@ impl Summary {
 /// Builds.
 pub fn run(home: &Home, args: &Build) -> Outcome {
     let stop = Stop::listen()?;
+    if args.layer != Some(Layer::Gold) {
+        // Wrong use is said before anything is made.
+        home.metadata_to_read()?;
+    }
     let lake = home.lake(home.settings.build.memory)?;
     let summary = runtime()?.block_on(once(home, &lake, args, &stop))?;
     home.printer.result(&summary, text)?;
@@ -106,7 +110,7 @@ async fn silver(home: &Home, lake: &Lake, full_refresh: bool, stop: &Stop) -> Ou
             }
         }
     };
-    Ok(enrich::build(lake, &home.silver_request(full_refresh, stop), &show).await?)
+    Ok(enrich::build(lake, &home.silver_request(full_refresh, stop)?, &show).await?)
 }
 
 async fn gold(home: &Home, lake: &Lake, project: &Project, args: &Build) -> Outcome<Report> {

@@ -76,6 +76,9 @@ pub struct Summary {
     pub sessions_without_play: i64,
     /// Groups of video, region and date that changed.
     pub changed_groups: u64,
+    /// Videos of the last build's metadata, where this one has metadata of none. No part of what is kept of the build.
+    #[serde(skip)]
+    pub lost_metadata: u64,
 }
 
 /// Brings silver up to date with bronze and with the metadata.
@@ -107,9 +110,15 @@ async fn bring_up_to_date(
     };
     let last = lake.staged().await.map_err(lake_failed("reading silver.builds"))?;
     let base = roll_back(lake, last.as_ref()).await?;
+    let lost_metadata = match &last {
+        Some(last) if metadata.videos.batch().num_rows() == 0 => {
+            sources::rows_kept(lake, &last.versions, "video_metadata").await
+        }
+        _ => 0,
+    };
     let Some(plan) = Plan::new(lake, bronze, last, &metadata, request).await? else { return Ok(Summary::default()) };
     let build = Build { lake, base, request, progress, id: uuid::Uuid::now_v7().to_string(), plan };
-    build.run(metadata).await
+    Ok(Summary { lost_metadata, ..build.run(metadata).await? })
 }
 
 /// What a crash left beyond the last build goes.

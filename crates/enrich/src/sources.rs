@@ -143,6 +143,14 @@ pub(crate) async fn kept(
     plain(&all.map_err(|e| Error::Derive(e.to_string()))?).map(Some)
 }
 
+/// How many rows of metadata the last build kept in a table. No build fails for this: where they can't be counted, it has
+/// none.
+pub(crate) async fn rows_kept(lake: &Lake, versions: &Versions, table: &str) -> u64 {
+    let id = TableId::silver(table);
+    let Some(version) = versions.get(&id) else { return 0 };
+    lake.open_table_at(&id, *version).await.map_or(0, |table| table.rows())
+}
+
 /// Every group that an earlier build put into `silver.changes`: a full refresh touches them all.
 pub(crate) async fn earlier_groups(lake: &Lake) -> Result<HashSet<Group>, Error> {
     let mut groups = HashSet::new();

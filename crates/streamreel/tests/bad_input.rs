@@ -123,6 +123,23 @@ fn changed_metadata_changes_what_it_touches() {
 }
 
 #[test]
+fn metadata_that_is_gone_is_said() {
+    let home = built();
+    let rows = "video_id,title,creator,genre,duration_s\nv0001,A,C,G,10\nv0002,B,C,G,10\n";
+    for args in [&["build"][..], &["build", "--full-refresh"]] {
+        metadata(&home, rows);
+        home.ok(args);
+        fs::remove_file(home.path().join("metadata/video_metadata.csv")).expect("removed");
+        let output = home.run(args);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{args:?} said {said}");
+        assert!(said.contains("the last build had metadata of 2 videos, this one has none"), "{args:?} said {said}");
+        let again = text(&home.run(args).stderr);
+        assert!(!again.contains("the last build had metadata"), "{args:?} said {again}");
+    }
+}
+
+#[test]
 fn folders_of_somebody_else() {
     let home = Home::new();
     fs::create_dir_all(home.path().join("data_lake/theirs")).expect("a folder");

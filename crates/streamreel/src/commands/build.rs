@@ -73,7 +73,15 @@ pub async fn once(home: &Home, lake: &Lake, args: &Build, stop: &Stop) -> Outcom
 async fn layers(home: &Home, lake: &Lake, project: &Project, args: &Build, stop: &Stop) -> Outcome<Summary> {
     let mut summary = Summary { silver: None, gold: None, interrupted: false };
     if args.layer != Some(Layer::Gold) {
-        summary.silver = Some(silver(home, lake, args.full_refresh, stop).await?);
+        let silver = silver(home, lake, args.full_refresh, stop).await?;
+        if silver.lost_metadata > 0 {
+            home.printer.remark(format!(
+                "the last build had metadata of {} videos, this one has none: {} has no video_metadata.csv with rows",
+                thousands(silver.lost_metadata as i64),
+                home.metadata.display()
+            ));
+        }
+        summary.silver = Some(silver);
     }
     if args.layer != Some(Layer::Silver) {
         summary.interrupted = stop.wanted();

@@ -278,6 +278,8 @@ class Enrich:
         plays = derived.where("view_spans is not null").groupBy("view_spans.has_play").count().collect()
         views = {row["has_play"]: row["count"] for row in plays}
         summary |= {"views": views.get(True, 0), "sessions_without_play": views.get(False, 0)}
+        videos = derived.where("views is not null").select("views.video_id")
+        summary["views_without_metadata"] = videos.join(self.videos, "video_id", "left_anti").count()
         summary["changed_groups"] = self.write(derived, touched, dates)
         self.publish(summary)
         return summary

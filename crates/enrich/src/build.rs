@@ -74,6 +74,8 @@ pub struct Summary {
     pub views: i64,
     /// Groups of events without a play.
     pub sessions_without_play: i64,
+    /// Of the views derived those of videos that the metadata lacks.
+    pub views_without_metadata: i64,
     /// Groups of video, region and date that changed.
     pub changed_groups: u64,
     /// Videos of the last build's metadata, where this one has metadata of none. No part of what is kept of the build.
@@ -313,7 +315,7 @@ impl Build<'_> {
         let rows = spool.rows();
         let all = self.plan.base.is_none();
         let mut tables = ViewTables::open(&self.base, &deriver.schemas()?, &self.id, all).await?;
-        let totals = self.derive_buckets(spool.finish()?, &deriver, standing.as_ref(), &mut tables, rows).await?;
+        let counts = self.derive_buckets(spool.finish()?, &deriver, standing.as_ref(), &mut tables, rows).await?;
         self.check_cancelled()?;
         let replace = if all {
             Replace::All
@@ -332,8 +334,9 @@ impl Build<'_> {
             versions.extend(silver::keep_metadata(&self.base, &self.id, deriver.metadata()).await?);
         }
         summary.build_id = Some(self.id.clone());
-        summary.views = totals.views;
-        summary.sessions_without_play = totals.sessions_without_play;
+        summary.views = counts.views;
+        summary.sessions_without_play = counts.sessions_without_play;
+        summary.views_without_metadata = counts.views_without_metadata;
         summary.changed_groups = groups.len() as u64;
         self.publish(versions, &summary).await?;
         Ok(summary)
@@ -346,7 +349,7 @@ impl Build<'_> {
         standing: Option<&Arc<Standing>>,
         tables: &mut ViewTables,
         rows: u64,
-    ) -> Result<Totals, Error> {
+    ) -> Result<Counts, Error> {
         let spooled = Arc::new(Mutex::new(spooled));
         let (sender, mut outputs) = mpsc::channel::<Derived>(OUTPUTS_AHEAD);
         let workers: Vec<_> = (0..self.request.threads.max(1))
@@ -365,13 +368,11 @@ impl Build<'_> {
             tables.write(derived.output).await?;
             (self.progress)(Progress::Deriving(done, rows));
         }
-        let mut totals = Totals::default();
+        let mut counts = Counts::default();
         for worker in workers {
-            let part = worker.await.map_err(|e| Error::Derive(format!("a deriving thread failed: {e}")))??;
-            totals.views += part.views;
-            totals.sessions_without_play += part.sessions_without_play;
+            counts.add(&worker.await.map_err(|e| Error::Derive(format!("a deriving thread failed: {e}")))??);
         }
-        Ok(totals)
+        Ok(counts)
     }
 
     async fn publish(&self, versions: Versions, summary: &Summary) -> Result<(), Error> {
@@ -400,6 +401,22 @@ struct Derived {
     events: u64,
 }
 
+/// What was derived, in numbers.
+#[derive(Default)]
+struct Counts {
+    views: i64,
+    sessions_without_play: i64,
+    views_without_metadata: i64,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.views += other.views;
+        self.sessions_without_play += other.sessions_without_play;
+        self.views_without_metadata += other.views_without_metadata;
+    }
+}
+
 /// What each deriving thread does until no bucket is left.
 fn derive_some(
     spooled: &Mutex<Spooled>,
@@ -407,16 +424,18 @@ fn derive_some(
     standing: Option<&Standing>,
     sender: &mpsc::Sender<Derived>,
     cancel: &AtomicBool,
-) -> Result<Totals, Error> {
-    let mut totals = Totals::default();
+) -> Result<Counts, Error> {
+    let mut counts = Counts::default();
     loop {
         // A thread that panicked while it took a bucket fails the build where it is joined.
         let bucket = spooled.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-        let Some(bucket) = bucket else { return Ok(totals) };
+        let Some(bucket) = bucket else { return Ok(counts) };
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Cancelled);
         }
-        let part = deriver.bucket(&bucket.load()?, &mut |mut output| {
+        let mut views_without_metadata = 0;
+        let Totals { views, sessions_without_play, .. } = deriver.bucket(&bucket.load()?, &mut |mut output| {
+            views_without_metadata += deriver.views_without_metadata(&output.views);
             let events = output.enriched.num_rows() as u64;
             if let Some(standing) = standing {
                 output.enriched = standing.new_among(&output.enriched)?;
@@ -424,7 +443,6 @@ fn derive_some(
             // The receiver leaves only when writing failed, and that error is the one to report.
             sender.blocking_send(Derived { output, events }).map_err(|_| Error::Cancelled)
         })?;
-        totals.views += part.views;
-        totals.sessions_without_play += part.sessions_without_play;
+        counts.add(&Counts { views, sessions_without_play, views_without_metadata });
     }
 }

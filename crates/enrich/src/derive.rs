@@ -93,6 +93,11 @@ impl Deriver {
         Ok(sessioniser.totals().clone())
     }
 
+    /// How many of these views are of videos that the metadata lacks.
+    pub(crate) fn views_without_metadata(&self, views: &RecordBatch) -> i64 {
+        self.metadata.videos.rows_of(views["video_id"].as_string()).null_count() as i64
+    }
+
     fn join(&self, events: &RecordBatch) -> Result<RecordBatch, Error> {
         let Metadata { videos, users } = &self.metadata;
         let mut columns = events.columns().to_vec();
@@ -173,6 +178,31 @@ mod tests {
         ];
         let expected = [(1, 0), (0, 3), (0, 2), (1, 2), (0, 1), (0, 0), (1, 1)];
         assert_eq!(grouped(&batches), expected);
+    }
+
+    #[test]
+    fn views_of_videos_that_the_metadata_lacks_are_counted() {
+        let deriver = |csv: Option<&str>| {
+            let dir = tempfile::tempdir().unwrap();
+            if let Some(csv) = csv {
+                std::fs::write(dir.path().join("video_metadata.csv"), csv).unwrap();
+            }
+            Deriver::new(Settings::default(), Metadata::load(dir.path(), &HashSet::new()).unwrap())
+        };
+        let views =
+            batch(&[("a", "v", None), ("a", "v", Some("s")), ("a", "w", None), ("b", "v", None), ("b", "x", None)]);
+        let header = "video_id,title,creator,genre,duration_s\n";
+        let cases = [
+            (None, 5),
+            (Some(header.to_owned()), 5),
+            (Some(format!("{header}v,T,C,G,10\ny,T,C,G,10\n")), 2),
+            // One that has nothing but its id is there.
+            (Some(format!("{header}v,T,C,G,10\nw,,,,\nx,,,,\n")), 0),
+        ];
+        for (csv, expected) in cases {
+            assert_eq!(deriver(csv.as_deref()).views_without_metadata(&views), expected, "{csv:?}");
+            assert_eq!(deriver(csv.as_deref()).views_without_metadata(&views.slice(0, 0)), 0, "{csv:?}");
+        }
     }
 
     #[test]

@@ -123,6 +123,48 @@ fn changed_metadata_changes_what_it_touches() {
 }
 
 #[test]
+fn views_of_titles_without_metadata_are_counted() {
+    let home = Home::new();
+    let file = home.file("events.ndjson");
+    let ingest = |views: &[(&str, &str)]| {
+        let line = |(user, video): &(&str, &str), second: u32, kind: &str| {
+            format!(
+                "{{\"user_id\":\"{user}\",\"video_id\":\"{video}\",\"timestamp\":\"2026-01-05T00:00:{second:02}Z\",\
+                 \"event_type\":\"{kind}\",\"position_s\":{second}}}\n"
+            )
+        };
+        let lines: String = views.iter().map(|view| line(view, 0, "play") + &line(view, 9, "pause")).collect();
+        fs::write(&file, lines).expect("written");
+        home.ok(&["ingest", &file.to_string_lossy()]);
+        home.ok(&["process"]);
+    };
+    let header = "video_id,title,creator,genre,duration_s\n";
+    metadata(&home, &format!("{header}v1,One,C,G,60\n"));
+    ingest(&[("u1", "v1"), ("u1", "v2"), ("u2", "v2"), ("u2", "v3")]);
+    let built = home.json(&["build"]);
+    assert_eq!(built["silver"]["views"], 4);
+    assert_eq!(built["silver"]["views_without_metadata"], 3);
+    let lacking = home.query(
+        "select video_id, count(*) as views from silver.views \
+         where video_id not in (select video_id from silver.video_metadata) group by video_id order by views desc",
+    );
+    let lacking: Vec<&str> = lacking.iter().filter_map(|row| row["video_id"].as_str()).collect();
+    assert_eq!(lacking, ["v2", "v3"]);
+
+    // Of the views that this build derives.
+    ingest(&[("u3", "v1"), ("u3", "v3")]);
+    let said = home.ok(&["build"]);
+    assert!(said.contains("1 views of titles that the metadata lacks"), "{said}");
+    let full = home.json(&["build", "--full-refresh"]);
+    assert_eq!(full["silver"]["views_without_metadata"], 4);
+
+    metadata(&home, &format!("{header}v1,One,C,G,60\nv2,Two,C,G,60\nv3,Three,C,G,60\n"));
+    let said = home.ok(&["build"]);
+    assert!(!said.contains("that the metadata lacks"), "{said}");
+    home.ok(&["audit"]);
+}
+
+#[test]
 fn metadata_that_is_gone_is_said() {
     let home = built();
     let rows = "video_id,title,creator,genre,duration_s\nv0001,A,C,G,10\nv0002,B,C,G,10\n";

@@ -165,6 +165,10 @@ pub fn text(summary: &Summary) -> String {
                 thousands(silver.changed_groups as i64),
                 if silver.full { " (all derived anew)" } else { "" }
             );
+            if silver.views_without_metadata > 0 {
+                let lacking = thousands(silver.views_without_metadata);
+                let _ = writeln!(text, "        {lacking} views of titles that the metadata lacks");
+            }
         }
         None => {}
     }

@@ -90,6 +90,8 @@ def portions(program: Path, scratch: Path, events: int, count: int) -> tuple[lis
     """Seeded records with every kind of dirt in portions, as they would arrive; and the videos' metadata."""
     log = scratch / "events.ndjson"
     maker = Home(program, scratch / "maker")
+    # Titles go into a home that is there.
+    maker.folder.mkdir(parents=True, exist_ok=True)
     maker.run(
         "simulate",
         "--events",

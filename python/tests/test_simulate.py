@@ -8,13 +8,15 @@ import streamreel
 
 
 def test_the_same_bytes_as_the_program(program, tmp_path):
-    path = tmp_path / "events.ndjson"
+    path, home = tmp_path / "events.ndjson", tmp_path / "home"
+    # Titles go into a home that is there.
+    home.mkdir()
     subprocess.run(
         [
             program,
             "--quiet",
             "--home",
-            tmp_path / "home",
+            home,
             "simulate",
             "--events",
             "5000",
@@ -33,7 +35,7 @@ def test_the_same_bytes_as_the_program(program, tmp_path):
     assert records.num_rows == 5000
     assert b"".join(payload + b"\n" for payload in records["payload"].to_pylist()) == path.read_bytes()
     assert records["received_at"].to_pylist() == sorted(records["received_at"].to_pylist())
-    assert simulation.titles() == (tmp_path / "home/metadata/video_metadata.csv").read_text()
+    assert simulation.titles() == (home / "metadata/video_metadata.csv").read_text()
 
 
 def test_a_rate():

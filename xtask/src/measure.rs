@@ -150,6 +150,11 @@ impl Drop for Scratch {
 pub struct Home(PathBuf);
 
 impl Home {
+    /// Makes its folder.
+    pub fn create(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.0).with_context(|| format!("can't make {}", self.0.display()))
+    }
+
     /// The program in it, without progress, free of the caller's settings.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = command(program(), &["--quiet", "--json", "--home"]);

@@ -124,6 +124,8 @@ pub fn builds(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
 fn fed(sizes: &Sizes, scratch: &Scratch, home: &Home) -> Result<(Vec<Vec<String>>, u64)> {
     let (all, old, new) = (scratch.path("all.ndjson"), scratch.path("old.ndjson"), scratch.path("new.ndjson"));
     let records = sizes.build.to_string();
+    // Titles go into a home that is there.
+    home.create()?;
     let simulated = home.run(&["simulate", "--events", &records, "--dirt", DIRT, "--to", &all.to_string_lossy()])?;
     split(&all, &old, &new)?;
     std::fs::remove_file(&all)?;

@@ -33,6 +33,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Runs the platform. What fails for good ends all of it; a failed build is said, and tried again at its next time.
 pub fn run(home: &Home, args: &Up) -> Outcome {
     let stop = Stop::listen()?;
+    if args.simulate.is_none() {
+        home.metadata_to_read()?;
+    }
     home.keep();
     // Opened here, so that a home in use or damaged is said before anything runs.
     let log = home.log()?;

@@ -49,8 +49,9 @@ pub fn clean(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
     let how = format!(
         "{} generated events in a file of NDJSON (2 % copies, 1 % not valid), decoded, validated, deduplicated and written \
          with zstd: by `crates/process/examples/measure.rs direct` to Delta and by `benches/duckdb_clean.py` ({VERSION}) to \
-         Parquet, both with the threads that they take. CPU time is what each counts itself, without starting and imports. Ratio, \
-         round by round: {}.",
+         Parquet, both with the threads that they take. CPU time is what each counts itself, without starting and imports. The ratio \
+         is taken round by round: {}; what is wanted is wanted of their median, which need not be the ratio of the medians in the \
+         table.",
         count(sizes.clean),
         spread.join(", "),
     );

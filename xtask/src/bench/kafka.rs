@@ -80,7 +80,7 @@ fn transactions(sizes: &Sizes, whole_way_per_s: f64, page: &mut Page) -> Result<
          and has no transactions, flushed as often; the same settings, code and broker, turn by turn. `process` commits the cleaned topics \
          each {DEFAULT_MS} ms, or at `--commit-interval` if that is shorter. The price is the median of the rounds': {by_default:.1} % at \
          {DEFAULT_MS} ms, {soon:.1} % at {SOON_MS} ms of a producer that does nothing else. In `process`, decoding, bronze and the broker use the \
-         same cores: what a record takes longer in transactions is {of_whole_way:.1} % of what it takes there ({} a second, above). What a commit and a flush take are medians within a round, with what was lingering.",
+         same cores: what a record takes longer in transactions is {of_whole_way:.1} % of what it takes there ({}, the median of `process` on a Kafka above). What a commit and a flush take are medians within a round, with what was lingering.",
         count(records),
         rate(whole_way_per_s)
     );

@@ -108,10 +108,12 @@ fn memory(resident: &[(Duration, f64)], length: Duration) -> String {
         let within = |at: &Duration| (length * from / 3..length * to / 3).contains(at);
         largest(resident.iter().filter(|(at, _)| within(at)).map(|(_, gb)| *gb))
     };
+    let moves = if growth < -0.005 { "shrinks" } else { "grows" };
     format!(
-        "* resident memory of `up` grows by {growth:.2} MiB a minute (least squares, the second half of the time): {verdict}; \
-         flat is at most {FLAT_MIB_PER_MIN:.0} MiB a minute\n\
+        "* resident memory of `up` {moves} by {:.2} MiB a minute (least squares, the second half of the time): {verdict}; \
+         flat is growth of at most {FLAT_MIB_PER_MIN:.0} MiB a minute\n\
          * largest resident memory in the three thirds of the run: {:.2}, {:.2} and {:.2} GB\n",
+        growth.abs(),
         during(0, 1),
         during(1, 2),
         during(2, 3),
@@ -131,6 +133,8 @@ mod tests {
         let fills = run(|minutes| 500.0 + 100.0 * minutes.min(1.5));
         assert!(fills.contains("by 0.00 MiB a minute") && fills.contains(": flat;"), "{fills}");
         let leaks = run(|minutes| 500.0 + 6.0 * minutes);
-        assert!(leaks.contains("by 6.00 MiB a minute") && leaks.contains("**not flat**"), "{leaks}");
+        assert!(leaks.contains("grows by 6.00 MiB a minute") && leaks.contains("**not flat**"), "{leaks}");
+        let gives_back = run(|minutes| 500.0 - 20.0 * minutes);
+        assert!(gives_back.contains("shrinks by 20.00 MiB a minute") && gives_back.contains(": flat;"), "{gives_back}");
     }
 }

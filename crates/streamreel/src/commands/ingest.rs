@@ -68,12 +68,16 @@ pub fn run(home: &Home, args: &Ingest) -> Outcome {
     Ok(())
 }
 
-/// All files are looked at before the first is read, so that a wrong name ingests nothing.
+/// All files are looked at before the first is read, so that a wrong name, or a file without lines, ingests nothing.
 fn check_files(files: &[std::path::PathBuf]) -> Outcome {
     for path in files.iter().filter(|p| p.as_path() != Path::new("-")) {
         let metadata = std::fs::metadata(path).with_context(|| format!("can't open {}", path.display()))?;
         if metadata.is_dir() {
             return Err(Failure::usage(format!("{} is a folder; name the files in it", path.display())));
+        }
+        // What is read of a pipe is gone.
+        if metadata.is_file() {
+            Lines::open(path, MAX_RECORD_BYTES).with_context(|| format!("can't ingest {}", path.display()))?;
         }
     }
     Ok(())

@@ -186,6 +186,14 @@ pub enum Error {
         /// What was found.
         what: String,
     },
+    /// As [`Error::DataFile`], where the query engine does not say which file it is.
+    #[error(
+        "a data file of a table in the query can't be read: {what}. Restore the table from a backup, or rebuild it (`build --full-refresh`; bronze: land it again from the log)"
+    )]
+    SomeDataFile {
+        /// What was found.
+        what: String,
+    },
     /// The disk refused.
     #[error("{operation} {path}: {source}{hint}", hint = hint(.source))]
     Io {

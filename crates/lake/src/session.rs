@@ -1,7 +1,8 @@
 //! Sessions of the query engine over the lake's tables.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, error::Error as StdError, fs::File, io, num::NonZeroUsize, sync::Arc};
 
+use arrow_schema::ArrowError;
 use datafusion::{
     catalog::{MemorySchemaProvider, SchemaProvider},
     error::DataFusionError,
@@ -12,12 +13,13 @@ use datafusion::{
     },
     prelude::{SessionConfig, SessionContext},
 };
-
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+use parquet::errors::ParquetError;
 
 use crate::{
     error::{Error, Result},
     lake::Lake,
+    place::Place,
     spec::{Layer, TableId},
     table::Table,
 };
@@ -104,6 +106,36 @@ impl Lake {
         })
     }
 
+    /// What the error of a session's query says of the lake's files: one is gone or damaged, or disk or store refused it. `None` for
+    /// an error of the query itself. Blocks for a moment.
+    pub fn unreadable(&self, error: &DataFusionError) -> Option<Error> {
+        if !is_of_a_file(error) {
+            return None;
+        }
+        let said = error.strip_backtrace();
+        let Some((table, path)) = self.file_in(&said) else {
+            return Some(Error::SomeDataFile { what: damage(&said) });
+        };
+        Some(match problem(&path, &said) {
+            Ok(what) => Error::DataFile { table, path, what },
+            Err(refused) => refused,
+        })
+    }
+
+    /// The data file of this lake that the engine's words name: whose it is, and where.
+    fn file_in(&self, said: &str) -> Option<(TableId, Place)> {
+        const END: &str = ".parquet";
+        let key = self.place().key().to_string();
+        let root = if key.is_empty() { key } else { format!("{key}/") };
+        Layer::ALL.into_iter().find_map(|layer| {
+            let begin = said.find(&format!("{root}{layer}/"))? + root.len();
+            let rest = said.get(begin..)?;
+            let file = rest.get(..rest.find(END)? + END.len())?;
+            let id: TableId = format!("{layer}.{}", file.split('/').nth(1)?).parse().ok()?;
+            Some((id, self.place().join(file)))
+        })
+    }
+
     /// Into how many parts a session splits its work: the cores, unless the settings say otherwise.
     pub fn partitions(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -144,6 +176,50 @@ impl Table {
         schema.register_table(self.id.name.clone(), provider).map_err(&named)?;
         Ok(())
     }
+}
+
+/// Whether an error of the engine comes from a file that it read.
+fn is_of_a_file(error: &DataFusionError) -> bool {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = next {
+        let is_engines = matches!(
+            current.downcast_ref::<DataFusionError>(),
+            Some(DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_))
+        );
+        let is_arrows = matches!(current.downcast_ref::<ArrowError>(), Some(ArrowError::ParquetError(_)));
+        if is_engines || is_arrows || current.is::<ParquetError>() || current.is::<object_store::Error>() {
+            return true;
+        }
+        next = current.source();
+    }
+    false
+}
+
+/// What is wrong with a data file, or the refusal of disk or store. Of their errors the engine passes on no more than the words.
+fn problem(path: &Place, said: &str) -> Result<String> {
+    let gone = || Ok("it is gone".to_owned());
+    if let Some(file) = path.folder() {
+        return match File::open(file) {
+            Ok(_) => Ok(damage(said)),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => gone(),
+            Err(source) => Err(Error::Io { operation: "read", path: path.clone(), source }),
+        };
+    }
+    if said.contains("Object at location") && said.contains("not found") {
+        return gone();
+    }
+    match said.split_once("Generic S3 error: ") {
+        // Where the footer should be: the object is shorter than it was.
+        Some((_, refused)) if !refused.to_ascii_lowercase().contains("range") => {
+            Err(Error::Store { operation: "read", path: path.clone(), problem: refused.to_owned() })
+        }
+        _ => Ok(damage(said)),
+    }
+}
+
+/// Damage, with the innermost of the engine's words.
+fn damage(said: &str) -> String {
+    format!("it is damaged ({})", said.rsplit("error: ").next().unwrap_or(said))
 }
 
 fn no_schema(name: &str) -> Error {

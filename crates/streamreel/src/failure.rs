@@ -1,10 +1,16 @@
 //! How a command ends when it does not succeed.
 
+use std::error::Error as StdError;
 use std::fmt::Display;
 use std::io::ErrorKind;
 
+use datafusion::error::DataFusionError;
+use streamreel_lake::Lake;
+
 /// The status of a command that was interrupted: what a shell reports of a program that Ctrl-C ended.
 pub const INTERRUPTED_STATUS: u8 = 130;
+/// What is said where gold is wanted before the first build.
+pub const NOT_PUBLISHED: &str = "nothing is published yet: run `streamreel build` first";
 
 /// Why a command ended without success, and so with which status.
 #[derive(Debug)]
@@ -30,6 +36,16 @@ impl Failure {
         Failure::Usage(message.to_string())
     }
 
+    /// Of an error that a query over a lake led to: where it comes of a data file, the lake says which and what to do.
+    pub fn of_query(lake: &Lake, error: impl Into<anyhow::Error>) -> Self {
+        let error: anyhow::Error = error.into();
+        let unreadable = error.chain().find_map(engines_own).and_then(|said| lake.unreadable(said));
+        match unreadable {
+            Some(unreadable) => unreadable.into(),
+            None => error.into(),
+        }
+    }
+
     /// The exit status.
     pub fn status(&self) -> u8 {
         match self {
@@ -42,7 +58,7 @@ impl Failure {
 
     /// Whether another writer was first, so that it may succeed when it is done again.
     pub fn is_conflict(&self) -> bool {
-        let is_conflict = |cause: &(dyn std::error::Error + 'static)| {
+        let is_conflict = |cause: &(dyn StdError + 'static)| {
             matches!(cause.downcast_ref(), Some(streamreel_lake::Error::Conflict { .. }))
         };
         matches!(self, Failure::Failed(error) if error.chain().any(is_conflict))
@@ -63,6 +79,11 @@ impl Failure {
             Failure::Negative | Failure::ReaderLeft => None,
         }
     }
+}
+
+/// The query engine's error, if it is one; some errors have theirs in a box.
+fn engines_own(error: &(dyn StdError + 'static)) -> Option<&DataFusionError> {
+    error.downcast_ref().or_else(|| error.downcast_ref::<Box<DataFusionError>>().map(|boxed| &**boxed))
 }
 
 /// An error and what caused it; where an error says itself what its cause says, that is not said again.

@@ -39,7 +39,7 @@ pub async fn once(home: &Home, lake: &Lake) -> Outcome<Verdict> {
         group: names::GROUP,
     };
     let log = home.log_if_there()?;
-    let report = audit(lake, log.as_deref(), names).await?;
+    let report = audit(lake, log.as_deref(), names).await.map_err(|error| Failure::of_query(lake, error))?;
     Ok(Verdict { holds: report.holds(), report })
 }
 

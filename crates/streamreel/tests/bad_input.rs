@@ -46,6 +46,36 @@ fn files_that_cannot_be_read() {
 }
 
 #[test]
+fn files_without_lines() {
+    let home = Home::new();
+    let good = repository("examples/minimal.ndjson");
+    let cases: [(&str, &[u8], &str); 6] = [
+        ("a.xz", b"\xfd7zXZ\x00\x00\x04", "an xz archive, not lines; try `xz -dc"),
+        ("a.bz2", b"BZh91AY&SY", "a bzip2 archive"),
+        ("a.zip", b"PK\x03\x04\x14\x00", "a zip archive"),
+        ("a.parquet", b"PAR1\x15\x04", "a Parquet file"),
+        ("a.avro", b"Obj\x01\x04\x16", "an Avro file"),
+        ("a.json", b"\n[\n{\"user_id\":\"u\"},\n{\"user_id\":\"v\"}\n]\n", "a JSON array, not lines; try `jq -c '.[]'"),
+    ];
+    for (name, bytes, expected) in cases {
+        let file = home.file(name);
+        fs::write(&file, bytes).expect("written");
+        let file = file.to_string_lossy();
+        let said = home.fails(1, &["ingest", &good.to_string_lossy(), &file]);
+        for expected in [expected, &*file, "| streamreel ingest -`"] {
+            assert!(said.contains(expected), "{name}: no `{expected}` in: {said}");
+        }
+        assert!(!home.path().join("log").exists(), "{name}: nothing is ingested");
+    }
+    let piped = fs::File::open(home.file("a.json")).expect("there");
+    let output = home.command(&["ingest", "-"]).stdin(piped).output().expect("the program starts");
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("a JSON array"), "{said}");
+    let topics = home.json(&["topics"]);
+    assert!(topics.as_array().expect("topics").iter().all(|topic| topic["records"] == 0), "{topics}");
+}
+
+#[test]
 fn lines_that_are_no_events_are_counted() {
     let home = Home::new();
     let file = home.file("odd.ndjson");
@@ -316,6 +346,78 @@ fn queries_that_are_wrong_or_would_write() {
         let said = home.fails(1, &["query", sql]);
         assert!(said.contains(expected), "{sql} said {said}");
     }
+}
+
+#[test]
+fn tables_that_are_not_there() {
+    let home = Home::new();
+    home.ok(&["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
+    home.ok(&["process"]);
+    let said = home.fails(1, &["query", "select * from gold.viewer_retention"]);
+    assert!(said.contains("there is no table gold.viewer_retention: nothing is published yet"), "{said}");
+    assert!(said.contains("run `streamreel build` first"), "{said}");
+    home.ok(&["build"]);
+    let cases = [
+        ("gold.viewer_retentoin", "did you mean gold.viewer_retention?"),
+        ("viewer_retention", "did you mean gold.viewer_retention?"),
+        ("silver.view", "did you mean silver.views?"),
+        ("gold.nothing", "there is no table gold.nothing; `show tables` lists them"),
+    ];
+    for (table, expected) in cases {
+        let said = home.fails(1, &["query", &format!("select * from {table}")]);
+        assert!(said.contains(expected) && said.contains("`show tables` lists them"), "{table}: {said}");
+    }
+    home.ok(&["query", "show tables"]);
+}
+
+#[test]
+fn data_files_that_are_gone_or_damaged() {
+    let home = built();
+    let whole = home.gold();
+    let out = home.file("out").to_string_lossy().into_owned();
+    let export = ["export", "--to", &out];
+    let query = ["query", "select * from gold.viewer_retention"];
+    let folder = home.path().join("data_lake/gold/viewer_retention");
+    let all = files(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "parquet"));
+    // A build replaces files of the one before, which are still there.
+    let all: Vec<PathBuf> = all.filter(|path| !path.components().any(|c| c.as_os_str() == "_delta_log")).collect();
+    let kept: Vec<PathBuf> = (0..all.len()).map(|number| home.file(&format!("kept-{number}"))).collect();
+    for (file, kept) in all.iter().zip(&kept) {
+        fs::copy(file, kept).expect("copied");
+    }
+    let cases: [(&str, fn(&Path)); 3] = [
+        ("it is gone", |file| fs::remove_file(file).expect("removed")),
+        ("it is damaged", |file| fs::write(file, "").expect("written")),
+        ("it is damaged", |file| fs::write(file, [7_u8; 5000]).expect("written")),
+    ];
+    for (expected, harm) in cases {
+        all.iter().for_each(|file| harm(file));
+        for args in [&query[..], &["audit"], &export] {
+            let said = home.fails(1, args);
+            let named = folder.join("part-").to_string_lossy().into_owned();
+            for part in ["data file ", &named, " of gold.viewer_retention can't be read: ", expected, "--full-refresh"]
+            {
+                assert!(said.contains(part), "{args:?}: no `{part}` in: {said}");
+            }
+            assert!(!said.contains("Parquet error"), "{args:?}: {said}");
+        }
+    }
+    // Behind a footer that is whole, the engine does not say in which file.
+    for (file, kept) in all.iter().zip(&kept) {
+        fs::copy(kept, file).expect("copied");
+        let mut damaged = fs::OpenOptions::new().write(true).open(file).expect("there");
+        std::io::Write::write_all(&mut damaged, &[0_u8; 400]).expect("written");
+    }
+    for args in [&query[..], &["audit"], &export] {
+        let said = home.fails(1, args);
+        for part in ["data file ", "can't be read: it is damaged", "--full-refresh"] {
+            assert!(said.contains(part), "{args:?}: no `{part}` in: {said}");
+        }
+    }
+    for (file, kept) in all.iter().zip(&kept) {
+        fs::copy(kept, file).expect("copied");
+    }
+    assert_eq!(home.gold(), whole);
 }
 
 #[test]

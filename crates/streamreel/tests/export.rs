@@ -72,6 +72,57 @@ fn what_cannot_be_exported() {
     assert!(said.contains("streamreel build"), "{said}");
 }
 
+/// Names and contents of the files in a folder.
+fn contents(folder: &Path) -> Vec<(String, String)> {
+    let content = |name: String| {
+        let text = fs::read_to_string(folder.join(&name)).unwrap_or_default();
+        (name, text)
+    };
+    names(folder).into_iter().map(content).collect()
+}
+
+#[test]
+fn an_export_that_fails_leaves_what_was_there() {
+    let home = built();
+    let out = home.file("out");
+    export(&home, "csv", &out, &[]);
+    home.ok(&["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
+    home.ok(&["process"]);
+    home.ok(&["build"]);
+    // The last table but one by name: others are written before it fails.
+    let to = out.to_string_lossy();
+    let table = home.path().join("data_lake/gold/viewer_retention");
+    let aside = home.file("aside");
+    let old = contents(&out);
+    let fails = |expected: &str| {
+        let said = home.fails(1, &["export", "--to", &to]);
+        assert!(said.contains(expected), "{said}");
+    };
+    fs::create_dir(&aside).expect("a folder");
+    let data = |folder: &Path| names(folder).into_iter().filter(|name| name.ends_with(".parquet")).collect::<Vec<_>>();
+    for name in data(&table) {
+        fs::rename(table.join(&name), aside.join(&name)).expect("moved");
+    }
+    fails("it is gone");
+    assert_eq!(contents(&out), old, "a table can't be read");
+    for name in data(&aside) {
+        fs::rename(aside.join(&name), table.join(&name)).expect("moved");
+    }
+
+    let taken = out.join("viewer_retention.csv");
+    fs::remove_file(&taken).expect("removed");
+    fs::create_dir(&taken).expect("a folder");
+    let before = contents(&out);
+    fails("it is a folder");
+    assert_eq!(contents(&out), before, "a file can't be written");
+    fs::remove_dir(&taken).expect("removed");
+
+    export(&home, "csv", &out, &[]);
+    let after = contents(&out);
+    assert_eq!(after.len(), 11, "nothing else is left");
+    assert_ne!(after, old, "of the second build");
+}
+
 /// Exports an extract with nothing on the path but this `python3`, and with a cache of its own.
 fn extract_with(home: &Home, python: Option<&str>) -> (Output, PathBuf) {
     let path = home.file("bin");

@@ -82,7 +82,7 @@ impl Failure {
 }
 
 /// The query engine's error, if it is one; some errors have theirs in a box.
-fn engines_own(error: &(dyn StdError + 'static)) -> Option<&DataFusionError> {
+fn engines_own<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a DataFusionError> {
     error.downcast_ref().or_else(|| error.downcast_ref::<Box<DataFusionError>>().map(|boxed| &**boxed))
 }
 

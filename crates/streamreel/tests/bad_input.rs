@@ -385,7 +385,8 @@ fn data_files_that_are_gone_or_damaged() {
     for (file, kept) in all.iter().zip(&kept) {
         fs::copy(file, kept).expect("copied");
     }
-    let cases: [(&str, fn(&Path)); 3] = [
+    type Harm = fn(&Path);
+    let cases: [(&str, Harm); 3] = [
         ("it is gone", |file| fs::remove_file(file).expect("removed")),
         ("it is damaged", |file| fs::write(file, "").expect("written")),
         ("it is damaged", |file| fs::write(file, [7_u8; 5000]).expect("written")),

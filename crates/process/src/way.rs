@@ -77,7 +77,12 @@ pub async fn landed_from(table: &mut Table, log: &str) -> Result<ReadFrom> {
 
 /// How often the way was changed.
 async fn turns(table: &mut Table, log: &str) -> Result<i64> {
-    Ok(landed(table, log, WAY).await?.get(&0).copied().unwrap_or(0))
+    let turns = landed(table, log, WAY).await.map_err(|error| match error {
+        // The way is no topic, and its log is that of `video-events`.
+        Error::OtherLog { has, given, .. } => Error::OtherLog { topic: names::VIDEO_EVENTS.to_owned(), has, given },
+        other => other,
+    })?;
+    Ok(turns.get(&0).copied().unwrap_or(0))
 }
 
 fn of_turns(turns: i64) -> ReadFrom {

@@ -1,5 +1,7 @@
 //! An equation and the report of them all.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::Counter;
@@ -28,11 +30,49 @@ pub struct Equation {
     pub holds: bool,
 }
 
+/// Whether the log was part of the audit. Without it no equation of the topics can be written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum LogState {
+    /// It was, and bronze was landed from it.
+    Checked,
+    /// There was none.
+    #[default]
+    Missing,
+    /// Bronze was landed from another one.
+    Other {
+        /// The first topic of which that shows.
+        topic: String,
+        /// The identity of the log that bronze was landed from.
+        has: String,
+        /// That of the log given; `None` when it has no such topic.
+        given: Option<String>,
+    },
+}
+
+impl fmt::Display for LogState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checked => write!(f, "the log was checked"),
+            Self::Missing => write!(f, "the log is missing"),
+            Self::Other { topic, has, given } => {
+                write!(f, "the lake was landed from topic {topic} of log {has}, and this is ")?;
+                match given {
+                    Some(given) => write!(f, "log {given}"),
+                    None => write!(f, "a log without that topic"),
+                }
+            }
+        }
+    }
+}
+
 /// Every equation, with the build whose silver and gold were looked at.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     /// The published build; `None` before the first.
     pub build_id: Option<String>,
+    /// Whether the log was looked at, too.
+    pub log: LogState,
     /// All equations.
     pub equations: Vec<Equation>,
     /// What that build's silver dropped and corrected; empty before the first.
@@ -40,9 +80,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether all equations hold, and there are any.
+    /// Whether all equations hold, and there are any, and the log is not another than that of the lake.
     pub fn holds(&self) -> bool {
-        !self.equations.is_empty() && self.equations.iter().all(|e| e.holds)
+        let is_other = matches!(self.log, LogState::Other { .. });
+        !is_other && !self.equations.is_empty() && self.equations.iter().all(|e| e.holds)
     }
 
     /// Adds an equation of two numbers.

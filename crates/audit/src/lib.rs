@@ -11,7 +11,7 @@ mod received;
 mod rows;
 
 pub use counters::{Count, Counter};
-pub use equation::{Equation, Report, Side};
+pub use equation::{Equation, LogState, Report, Side};
 pub use error::Error;
 
 use futures::FutureExt;
@@ -32,7 +32,8 @@ pub struct Names<'a> {
     pub group: &'a str,
 }
 
-/// Checks every equation. `log` is that of the home; without one, or for a lake of another log, only the lake is looked at.
+/// Checks every equation. `log` is that of the home; without one, or for a lake of another log, only the lake is looked at, and
+/// [`Report::log`] says so.
 ///
 /// # Errors
 /// [`Error`] if something can't be read: that is no answer, neither yes nor no.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use streamreel_lake::{Lake, Reading, Table, TableId, parse_transaction_id};
-use streamreel_topic::{Counted, Fetched, Log};
+use streamreel_topic::{Counted, Error as LogError, Fetched, Log};
 
 use crate::rows::numbers;
-use crate::{Error, Names, Report};
+use crate::{Error, LogState, Names, Report};
 
 /// What bronze has of a source partition.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,15 +51,21 @@ pub(crate) async fn check(
     report: &mut Report,
 ) -> Result<(), Error> {
     let bronze = lake.open_table(&TableId::bronze("events")).await.map_err(Error::lake("opening bronze"))?;
+    let mut log = log;
     let landed = match bronze {
         Some(mut table) => {
             let positions = positions(&mut table).await?;
+            report.log = state(log, &positions, names)?;
+            log = log.filter(|_| report.log == LogState::Checked);
             let records = records(log, &positions)?;
             let landed = landed(lake, &table, &records, names).await?;
             bronze_against_offsets(&positions, &records, &landed, names, report);
             landed
         }
-        None => BTreeMap::new(),
+        None => {
+            report.log = state(log, &Positions::new(), names)?;
+            BTreeMap::new()
+        }
     };
     if let Some(log) = log {
         topics(log, names, &landed, report)?;
@@ -74,6 +80,31 @@ async fn positions(table: &mut Table) -> Result<Positions, Error> {
         Some(((topic.to_owned(), partition), (log.to_owned(), next)))
     });
     Ok(parsed.collect())
+}
+
+/// Whether bronze was landed from this log: every topic that it has offsets of must be of it. What is no topic, but noted beside
+/// them, goes by the topic of received records.
+fn state(log: Option<&dyn Log>, positions: &Positions, names: Names<'_>) -> Result<LogState, Error> {
+    let Some(log) = log else { return Ok(LogState::Missing) };
+    for topic in [names.received, names.clean, names.dead_letters] {
+        let is_of = |of: &str| match topic == names.received {
+            true => of != names.clean && of != names.dead_letters,
+            false => of == topic,
+        };
+        let mut landed = positions.iter().filter(|((of, _), _)| is_of(of)).map(|(_, (has, _))| has).peekable();
+        if landed.peek().is_none() {
+            continue;
+        }
+        let given = match log.identity(topic) {
+            Ok(given) => Some(given),
+            Err(LogError::UnknownTopic { .. }) => None,
+            Err(source) => return Err(Error::log("asking for the identity of the log")(source)),
+        };
+        if let Some(has) = landed.find(|has| Some(*has) != given.as_ref()) {
+            return Ok(LogState::Other { topic: topic.to_owned(), has: has.clone(), given });
+        }
+    }
+    Ok(LogState::Checked)
 }
 
 /// Counts what commits cover. Offsets of the embedded log are counts; where they have gaps, as on a Kafka, the log is read,

@@ -1,4 +1,5 @@
-//! The audit can fail: what is taken away, doubled or shifted behind the program's back is found. And it shows what was corrected.
+//! The audit can fail: what is taken away, doubled or shifted behind the program's back is found, and so is a log
+//! that is gone or another one. And it shows what was corrected.
 
 mod common;
 
@@ -309,4 +310,76 @@ fn what_silver_corrected_is_shown() {
     assert!(all.iter().all(|name| section.contains(*name)), "{section}");
     assert!(section.contains("10.500  unplaced_s"), "{section}");
     assert!(section.lines().all(|line| line.chars().count() <= 80), "{section}");
+}
+
+/// How many equations of the topics there are.
+fn of_topics(audit: &Value) -> usize {
+    audit["equations"].as_array().expect("equations").iter().filter(|e| e["layer"] == "topics").count()
+}
+
+/// An audit that does not hold though each of its equations does.
+fn left_out(home: &Home, args: &[&str], state: &str) -> String {
+    let output = home.run(&[args, &["audit", "--json"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
+    let audit: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&audit["holds"], &audit["log"]["state"]), (&json!(false), &json!(state)), "{audit}");
+    assert_eq!(of_topics(&audit), 0, "{audit}");
+    assert!(audit["equations"].as_array().is_some_and(|all| all.iter().all(|e| e["holds"] == true)), "{audit}");
+    let printed = home.run(&[args, &["audit"]].concat());
+    assert_eq!(printed.status.code(), Some(1));
+    let reason = audit["left_out"].as_str().expect("a reason").to_owned();
+    assert!(text(&printed.stdout).contains(&reason), "{}", text(&printed.stdout));
+    assert!(text(&printed.stdout).contains("equations of the lake hold"), "{}", text(&printed.stdout));
+    reason
+}
+
+#[test]
+fn a_log_that_is_gone_or_another_one() {
+    let home = good();
+    let audit = home.json(&["audit"]);
+    assert_eq!((&audit["log"], &audit["left_out"]), (&json!({"state": "checked"}), &Value::Null));
+    let with_log = audit["equations"].as_array().expect("equations").len();
+    assert!(of_topics(&audit) > 0, "{audit}");
+
+    let log = home.path().join("log");
+    let moved = home.file("moved");
+    std::fs::rename(&log, &moved).expect("moved");
+    let reason = left_out(&home, &[], "missing");
+    assert!(reason.contains("the log is missing") && reason.contains("--log"), "{reason}");
+    assert!(!log.exists(), "an audit made a log");
+
+    // Who names a lake by itself may have no log.
+    let in_home = home.path().join("data_lake").to_string_lossy().into_owned();
+    let elsewhere = Home::new();
+    for at in [&home, &elsewhere] {
+        let audit = at.json(&["--lake", &in_home, "audit"]);
+        assert_eq!((&audit["holds"], &audit["log"]["state"]), (&json!(true), &json!("missing")), "{audit}");
+        assert_eq!(of_topics(&audit), 0, "{audit}");
+        let printed = at.ok(&["--lake", &in_home, "audit"]);
+        assert!(printed.contains("LEFT OUT: the log is missing") && printed.contains("the lake alone"), "{printed}");
+        assert!(!at.path().join("log").exists(), "an audit made a log");
+    }
+
+    // Another log in its place.
+    home.ok(&["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
+    let reason = left_out(&home, &[], "other");
+    assert!(home.fails(1, &["process"]).contains(&reason), "{reason}");
+    assert!(reason.starts_with("the lake was landed from topic video-events of log "), "{reason}");
+    left_out(&home, &["--lake", &in_home], "other");
+
+    std::fs::remove_dir_all(&log).expect("removed");
+    std::fs::rename(&moved, &log).expect("moved back");
+    let audit = home.json(&["audit"]);
+    assert_eq!(audit["equations"].as_array().expect("equations").len(), with_log);
+}
+
+#[test]
+fn another_log_is_named_by_its_topic_however_the_lake_was_landed() {
+    let home = good();
+    home.ok(&["process", "--from", "clean"]);
+    std::fs::remove_dir_all(home.path().join("log")).expect("removed");
+    home.ok(&["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
+    let said = home.fails(1, &["process"]);
+    assert!(said.contains("landed from topic video-events of log"), "{said}");
+    left_out(&home, &[], "other");
 }

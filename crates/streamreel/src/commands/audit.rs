@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use streamreel_audit::{Count, Counter, Equation, Names, Report, audit};
+use streamreel_audit::{Count, Counter, Equation, LogState, Names, Report, audit};
 use streamreel_lake::Lake;
 use streamreel_process::names;
 
@@ -15,6 +15,8 @@ use crate::home::{Home, runtime};
 #[derive(Serialize)]
 pub struct Verdict {
     holds: bool,
+    /// Why there are no equations of the topics; `None` where the log was checked.
+    left_out: Option<String>,
     #[serde(flatten)]
     report: Report,
 }
@@ -30,7 +32,8 @@ pub fn run(home: &Home) -> Outcome {
     if verdict.holds { Ok(()) } else { Err(Failure::Negative) }
 }
 
-/// One audit. The log is part of it where there is one.
+/// One audit. The log is part of it where there is one. A lake in the home belongs to the log there: without that, the audit does not
+/// hold. A lake that is named by itself can be audited by itself.
 pub async fn once(home: &Home, lake: &Lake) -> Outcome<Verdict> {
     let names = Names {
         received: names::VIDEO_EVENTS,
@@ -40,11 +43,28 @@ pub async fn once(home: &Home, lake: &Lake) -> Outcome<Verdict> {
     };
     let log = home.log_if_there()?;
     let report = audit(lake, log.as_deref(), names).await.map_err(|error| Failure::of_query(lake, error))?;
-    Ok(Verdict { holds: report.holds(), report })
+    let lacks_log = report.log == LogState::Missing && !home.is_lake_elsewhere();
+    Ok(Verdict { holds: report.holds() && !lacks_log, left_out: left_out(home, &report.log), report })
+}
+
+/// Why the equations of the topics are left out, and what to do about it.
+fn left_out(home: &Home, log: &LogState) -> Option<String> {
+    let advice = match log {
+        LogState::Checked => return None,
+        LogState::Missing if home.is_lake_elsewhere() => {
+            format!("there is none in {}; this is an audit of the lake alone", home.folder.display())
+        }
+        LogState::Missing => format!(
+            "there is none in {}; bring it back, or name a Kafka with --log; --lake audits a lake alone",
+            home.folder.display()
+        ),
+        LogState::Other { .. } => "use the lake of this log, or another --home".to_owned(),
+    };
+    Some(format!("{log}: {advice}"))
 }
 
 impl Verdict {
-    /// Whether every equation holds.
+    /// Whether every equation holds, and the log is there that has to be.
     pub fn holds(&self) -> bool {
         self.holds
     }
@@ -53,9 +73,10 @@ impl Verdict {
     pub fn line(&self) -> String {
         let all = self.report.equations.len();
         let broken = self.report.equations.iter().filter(|e| !e.holds).count();
+        let of_lake = if self.left_out.is_some() { " of the lake" } else { "" };
         match broken {
-            0 => format!("all {all} equations hold"),
-            broken => format!("{broken} of {all} equations DO NOT HOLD"),
+            0 => format!("all {all} equations{of_lake} hold"),
+            broken => format!("{broken} of {all} equations{of_lake} DO NOT HOLD"),
         }
     }
 }
@@ -78,6 +99,9 @@ pub fn text(verdict: &Verdict) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     let _ = writeln!(text, "{}", verdict.line());
+    if let Some(reason) = &verdict.left_out {
+        let _ = writeln!(text, "the equations of the topics were LEFT OUT: {reason}");
+    }
     text
 }
 

@@ -231,11 +231,14 @@ fn folders_of_somebody_else() {
 #[test]
 fn wrong_use() {
     let home = Home::new();
-    let cases: [(i32, &[&str], &str); 15] = [
+    let cases: [(i32, &[&str], &str); 18] = [
         (2, &["nonsense"], "unrecognized subcommand"),
         (2, &["--metadata", "no/such", "build"], "there is no folder no/such"),
         (2, &["--set", "proces.commit_interval=1s", "config"], "did you mean `process.commit_interval`"),
         (2, &["--set", "view.gap=soon", "config"], "view.gap"),
+        (2, &["--set", "view.completion_ratio=5", "config"], "`view.completion_ratio` = 5.0: expected 0 to 1"),
+        (2, &["--set", "build.every=0s", "up"], "`build.every` = \"0s\": expected 1s or more"),
+        (2, &["process", "--commit-interval", "0s"], "`process.commit_interval` = \"0s\": expected 10ms or more"),
         (2, &["simulate", "--events", "0"], "at least 1"),
         (1, &["simulate", "--events", "10", "--dirt", "0.95"], "dirt_ratio"),
         (2, &["simulate", "--events", "10", "--for", "10s"], "--for"),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Value;
 
-use super::{ConfigError, DEFAULTS, Settings};
+use super::{ConfigError, DEFAULTS, Settings, ranges};
 
 /// Environment variables of settings are `STREAMREEL_<SECTION>_<KEY>`; these begin alike and are flags or, the last one, of the dbt
 /// project under dbt Core.
@@ -74,7 +74,7 @@ pub struct Resolved {
 /// Lays file, environment and flags over the defaults.
 ///
 /// # Errors
-/// An unreadable file, text that is no TOML, an unknown key, a value of the wrong kind: [`ConfigError`], naming the layer.
+/// An unreadable file, text that is no TOML, an unknown key, a value of the wrong kind or out of its range: [`ConfigError`], naming the layer.
 pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigError> {
     let mut values = BTreeMap::new();
     for (key, value) in flatten(&parse(DEFAULTS, &Origin::Default)?) {
@@ -99,6 +99,7 @@ pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigError> {
         lay_text(&mut values, key.clone(), text, Origin::Flag(flag.clone()))?;
     }
     let settings = typed(&values)?;
+    in_range(&settings, &values)?;
     Ok(Resolved { settings, values })
 }
 
@@ -215,6 +216,17 @@ fn typed(values: &Values) -> Result<Settings, ConfigError> {
         .map_err(|source| ConfigError::Parse { origin: Origin::Default, source: Box::new(source) })
 }
 
+/// The first value that is out of its range is an error that names it, its layer and the range.
+fn in_range(settings: &Settings, values: &Values) -> Result<(), ConfigError> {
+    for (key, expected) in ranges::expected(settings) {
+        if let (Some(expected), Some((value, origin))) = (expected, values.get(key)) {
+            let problem = format!("= {value}: {expected}");
+            return Err(ConfigError::BadValue { origin: origin.clone(), key: key.to_owned(), problem });
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,5 +334,84 @@ mod tests {
             let error = with(file, environment, flags).unwrap_err().to_string();
             assert!(error.contains(expected), "{error:?} does not say {expected:?}");
         }
+    }
+
+    /// Whether a value is a number, a time or a size.
+    fn has_order(value: &Value) -> bool {
+        match value {
+            Value::Integer(_) | Value::Float(_) => true,
+            Value::String(text) => {
+                humantime::parse_duration(text).is_ok() || text.parse::<bytesize::ByteSize>().is_ok()
+            }
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn whatever_has_an_order_has_a_range() {
+        let Resolved { settings, values } = with(None, &[], &[]).unwrap();
+        let mut ranged: Vec<&str> = ranges::expected(&settings).into_iter().map(|(key, _)| key).collect();
+        ranged.sort_unstable();
+        let ordered: Vec<&str> =
+            values.iter().filter(|(_, (v, _))| has_order(v)).map(|(key, _)| key.as_str()).collect();
+        assert_eq!(ranged, ordered);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        // Key, values that are refused, the range, values that are at its ends.
+        let cases: [(&str, &[&str], &str, &[&str]); 29] = [
+            ("log.timeout", &["0s", "999ms", "25h"], "expected 1s to 1day", &["1s", "1day"]),
+            ("log.partitions", &["0", "10001"], "expected 1 to 10000", &["1", "10000"]),
+            ("log.retention", &["1001years"], "expected 1000years or less", &["0s", "1000years"]),
+            ("log.retention_size", &["1025PiB"], "or less", &["0B", "1024PiB"]),
+            ("lake.timeout", &["0s", "25h"], "expected 1s to 1day", &["1s"]),
+            ("lake.lease_expiry", &["0s", "500ms", "25h"], "expected 1s to 1day", &["1s"]),
+            ("process.commit_interval", &["0s", "9ms"], "expected 10ms or more", &["10ms"]),
+            ("process.topics_interval", &["0s"], "expected 10ms or more", &["10ms"]),
+            ("process.commit_records", &["0"], "expected 1 or more", &["1"]),
+            ("process.dedupe_window", &["1001years"], "expected 1000years or less", &["0s"]),
+            ("process.dedupe_max_entries", &["0"], "expected 1 or more", &["1"]),
+            ("view.gap", &["0s"], "expected 1s or more", &["1s"]),
+            ("view.max_unproven", &["0s"], "expected 1s or more", &["1s"]),
+            ("view.engaged_seconds", &["nan", "-4", "inf"], "expected 0 to 1000000", &["0", "1000000"]),
+            ("view.engaged_ratio", &["7", "-0.1", "nan"], "expected 0 to 1", &["0", "1"]),
+            ("view.completion_ratio", &["-1", "5", "nan"], "expected 0 to 1", &["0", "1"]),
+            ("build.every", &["0s"], "expected 1s or more", &["1s"]),
+            ("build.memory", &["10", "63MiB"], "expected 64.0 MiB or more", &["64MiB"]),
+            ("build.spool_memory", &["0B"], "expected 1.0 MiB or more", &["1MiB"]),
+            ("upkeep.every", &["0s"], "expected 1s or more", &["1s"]),
+            ("upkeep.vacuum_retention", &["0s", "59m"], "expected 1h or more, as younger files", &["1h"]),
+            ("upkeep.optimize_target", &["0B"], "expected 1.0 MiB or more", &["1MiB"]),
+            ("query.memory", &["10"], "expected 64.0 MiB or more", &["64MiB"]),
+            ("serve.max_connections", &["0", "1000001"], "expected 1 to 1000000", &["1"]),
+            ("collector.memory", &["0B"], "expected 1.0 MiB or more", &["1MiB"]),
+            ("sql.statement_timeout", &["25days"], "expected 0s to 24days", &["0s", "24days"]),
+            ("sql.query_memory", &["0B"], "expected 32.0 MiB or more", &["32MiB"]),
+            ("sql.memory", &["0B"], "expected 32.0 MiB or more", &["32MiB"]),
+            ("sql.max_connections", &["0"], "expected 1 to 1000000", &["1"]),
+        ];
+        let ranged = ranges::expected(&with(None, &[], &[]).unwrap().settings);
+        assert!(ranged.iter().all(|(key, _)| cases.iter().any(|case| case.0 == *key)), "{ranged:?}");
+        for (key, refused, range, accepted) in cases {
+            for value in refused {
+                let error = with(None, &[], &[(key, *value)]).unwrap_err().to_string();
+                let named = format!("flag --set {key}={value}: `{key}` = ");
+                assert!(error.starts_with(&named) && error.contains(range), "{error:?} does not say {range:?}");
+            }
+            for value in accepted {
+                with(None, &[], &[(key, *value)]).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn every_layer_is_checked_and_only_what_holds() {
+        let file = "[build]\nevery = \"0s\"";
+        let error = with(Some(file), &[], &[]).unwrap_err().to_string();
+        assert!(error.contains("streamreel.toml: `build.every` = \"0s\": expected 1s or more"), "{error}");
+        let error = with(None, &[("STREAMREEL_VIEW_GAP", "0s")], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("environment STREAMREEL_VIEW_GAP: `view.gap`"), "{error}");
+        assert!(with(Some(file), &[], &[("build.every", "1m")]).is_ok());
     }
 }

@@ -1,9 +1,10 @@
 //! Settings: defaults < `streamreel.toml` < environment < flags, each value with where it came from.
 //!
 //! All defaults stand in one embedded file, `default.toml`; a key that it does not have is an error that names the nearest
-//! one that it has. Parsing (layers of text) and resolving (typed [`Settings`]) are two steps.
+//! one that it has. Parsing (layers of text) and resolving (typed [`Settings`], each in its range) are two steps.
 
 mod layers;
+mod ranges;
 mod settings;
 
 pub use layers::{Origin, Resolved, Sources, resolve};

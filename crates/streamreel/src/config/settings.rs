@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// Beside writers, a vacuum with less than this could take files that they have written and not committed yet.
+/// The least `upkeep.vacuum_retention`: upkeep runs beside processors. Beside writers, a vacuum with less than this could take files that they have written and not committed yet.
 pub const SHORTEST_VACUUM_RETENTION: Duration = Duration::from_secs(3600);
 
 /// All settings, by section.
@@ -126,7 +126,7 @@ pub struct Build {
 pub struct Upkeep {
     #[serde(with = "humantime_serde")]
     pub every: Duration,
-    #[serde(deserialize_with = "vacuum_retention")]
+    #[serde(with = "humantime_serde")]
     pub vacuum_retention: Duration,
     pub optimize_target: ByteSize,
 }
@@ -193,16 +193,4 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
     let text = String::deserialize(deserializer)?;
     let numeric = text.strip_prefix("localhost:").map_or_else(|| text.clone(), |port| format!("127.0.0.1:{port}"));
     numeric.parse().map_err(|_| D::Error::custom("expected an address and a port, as 127.0.0.1:8080"))
-}
-
-/// Upkeep runs beside processors.
-fn vacuum_retention<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let given: Duration = humantime_serde::deserialize(deserializer)?;
-    if given < SHORTEST_VACUUM_RETENTION {
-        let shortest = humantime::format_duration(SHORTEST_VACUUM_RETENTION);
-        return Err(D::Error::custom(format!(
-            "expected {shortest} or more, as younger files may be of a commit that is being made"
-        )));
-    }
-    Ok(given)
 }

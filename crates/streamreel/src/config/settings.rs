@@ -8,7 +8,8 @@ use bytesize::ByteSize;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// The least `upkeep.vacuum_retention`: upkeep runs beside processors. Beside writers, a vacuum with less than this could take files that they have written and not committed yet.
+/// The least `upkeep.vacuum_retention`, as upkeep runs beside processors: beside writers, a vacuum with less than this could take
+/// files that they have written and not committed yet.
 pub const SHORTEST_VACUUM_RETENTION: Duration = Duration::from_secs(3600);
 
 /// All settings, by section.

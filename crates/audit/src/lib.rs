@@ -30,6 +30,8 @@ pub struct Names<'a> {
     pub dead_letters: &'a str,
     /// The processor's consumer group.
     pub group: &'a str,
+    /// Beside the offsets of topics: odd where bronze is landed from the cleaned ones.
+    pub landed_from: &'a str,
 }
 
 /// Checks every equation. `log` is that of the home; without one, or for a lake of another log, only the lake is looked at, and

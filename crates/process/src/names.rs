@@ -9,6 +9,10 @@ pub const DEAD_LETTERS: &str = "video-events.dlq";
 /// Consumer group under which the cleaned topics' progress through `video-events` is stored.
 pub const GROUP: &str = "streamreel";
 
+/// Beside a lake's offsets of topics, as partition 0 of a topic of this name: how often the way that it is landed was changed;
+/// odd where it is landed from the cleaned topics.
+pub const LANDED_FROM: &str = "landed-from";
+
 /// Header of a dead letter: a name of [`streamreel_event::Reject`], or [`DUPLICATE`].
 pub const REASON: &str = "reason";
 /// Header of a dead letter: what was wrong, for people.

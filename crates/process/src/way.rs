@@ -16,7 +16,6 @@ use crate::landing::CleanedTopic;
 use crate::names;
 use crate::settings::{ReadFrom, Settings};
 
-const WAY: &str = "landed-from";
 /// So often the cleaned topics may have grown while they were looked at.
 const LOOKS: usize = 20;
 
@@ -77,7 +76,7 @@ pub async fn landed_from(table: &mut Table, log: &str) -> Result<ReadFrom> {
 
 /// How often the way was changed.
 async fn turns(table: &mut Table, log: &str) -> Result<i64> {
-    let turns = landed(table, log, WAY).await.map_err(|error| match error {
+    let turns = landed(table, log, names::LANDED_FROM).await.map_err(|error| match error {
         // The way is no topic, and its log is that of `video-events`.
         Error::OtherLog { has, given, .. } => Error::OtherLog { topic: names::VIDEO_EVENTS.to_owned(), has, given },
         other => other,
@@ -99,7 +98,10 @@ pub(crate) struct Way {
 
 impl Way {
     fn new(from: ReadFrom, log: &str, turns: i64) -> Self {
-        Self { from, unmoved: BTreeMap::from([(range(log, WAY, 0, turns, turns).transaction_id(), turns)]) }
+        Self {
+            from,
+            unmoved: BTreeMap::from([(range(log, names::LANDED_FROM, 0, turns, turns).transaction_id(), turns)]),
+        }
     }
 
     /// Names what failed on a commit that holds on to this way.
@@ -134,7 +136,7 @@ pub(crate) async fn settle(table: &mut Table, log: &dyn Log, settings: &Settings
         ReadFrom::Cleaned => to_cleaned(table, log, settings, partitions, &source).await?,
         ReadFrom::VideoEvents => to_video_events(table, log, settings, partitions, &source).await?,
     };
-    change.ranges.push(range(&identity, WAY, 0, turns, turns + 1));
+    change.ranges.push(range(&identity, names::LANDED_FROM, 0, turns, turns + 1));
     table
         .append_offsets_while(Vec::new(), &change.ranges, &change.unmoved)
         .await

@@ -25,6 +25,7 @@ pub const NAMES: Names = Names {
         clean: names::CLEAN_EVENTS,
         dead_letters: names::DEAD_LETTERS,
         group: names::GROUP,
+        landed_from: names::LANDED_FROM,
     },
     cut_header: names::CUT,
     reason_header: names::REASON,

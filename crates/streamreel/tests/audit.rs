@@ -383,3 +383,13 @@ fn another_log_is_named_by_its_topic_however_the_lake_was_landed() {
     assert!(said.contains("landed from topic video-events of log"), "{said}");
     left_out(&home, &[], "other");
 }
+
+#[test]
+fn a_lake_that_changed_its_way_there_and_back() {
+    let home = good();
+    home.ok(&["process", "--from", "clean"]);
+    home.ok(&["audit"]);
+    home.ok(&["ingest", &repository("examples/minimal.ndjson").to_string_lossy()]);
+    home.ok(&["process"]);
+    home.ok(&["audit"]);
+}

@@ -106,6 +106,7 @@ impl Home {
             clean: names::CLEAN_EVENTS,
             dead_letters: names::DEAD_LETTERS,
             group: names::GROUP,
+            landed_from: names::LANDED_FROM,
         };
         let log = Some(Arc::clone(&self.log));
         let api = Api::open(self.lake.clone(), log, names, settings).await.expect("the API");

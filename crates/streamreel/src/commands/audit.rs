@@ -40,6 +40,7 @@ pub async fn once(home: &Home, lake: &Lake) -> Outcome<Verdict> {
         clean: names::CLEAN_EVENTS,
         dead_letters: names::DEAD_LETTERS,
         group: names::GROUP,
+        landed_from: names::LANDED_FROM,
     };
     let log = home.log_if_there()?;
     let report = audit(lake, log.as_deref(), names).await.map_err(|error| Failure::of_query(lake, error))?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Date32Array, Float64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use streamreel_lake::{Build, CommitNote, Delete, Lake, Reading, TableId, TableSpec, plan};
+use streamreel_lake::{Build, CommitNote, Delete, Lake, Reading, TableId, TableSpec, plan, tables};
 use streamreel_model::{Action, Options, Outcome, Project, Report, TestResult, run};
 
 /// A view: view_id, video_id, region, day of January 2026, watch time.
@@ -155,9 +155,7 @@ async fn without_silver_there_is_nothing_to_build() {
     let home = Home::new().await;
     let error = run(&home.lake, &project(&[]), &Options::default()).await.unwrap_err().to_string();
     assert!(error.contains("run `streamreel process` first"), "{error}");
-    let event: ArrayRef = Arc::new(StringArray::from(vec!["e"]));
-    let events = RecordBatch::try_from_iter_with_nullable([("event_id", event, true)]).unwrap();
-    home.write(&TableId::bronze("events"), events, Delete::Nothing).await;
+    home.lake.create(&tables::bronze_events()).await.unwrap();
     let error = run(&home.lake, &project(&[]), &Options::default()).await.unwrap_err().to_string();
     assert!(error.contains("build --layer silver"), "{error}");
 }

@@ -12,7 +12,6 @@ use streamreel_lake::{OffsetRange, Table};
 use streamreel_topic::{Log, Records};
 
 use crate::error::{self, Error, Result};
-use crate::landing::CleanedTopic;
 use crate::names;
 use crate::settings::{ReadFrom, Settings};
 
@@ -98,10 +97,7 @@ pub(crate) struct Way {
 
 impl Way {
     fn new(from: ReadFrom, log: &str, turns: i64) -> Self {
-        Self {
-            from,
-            unmoved: BTreeMap::from([(range(log, names::LANDED_FROM, 0, turns, turns).transaction_id(), turns)]),
-        }
+        Self { from, unmoved: BTreeMap::from([(transaction_id(log, names::LANDED_FROM, 0), turns)]) }
     }
 
     /// Names what failed on a commit that holds on to this way.
@@ -131,10 +127,23 @@ pub(crate) async fn settle(table: &mut Table, log: &dyn Log, settings: &Settings
     if of_turns(turns) == settings.from {
         return Ok(Way::new(settings.from, &identity, turns));
     }
-    let source = landed(table, &identity, names::VIDEO_EVENTS).await?;
+    let source = Landed::of(table, log, names::VIDEO_EVENTS).await?;
     let mut change = match settings.from {
-        ReadFrom::Cleaned => to_cleaned(table, log, settings, partitions, &source).await?,
-        ReadFrom::VideoEvents => to_video_events(table, log, settings, partitions, &source).await?,
+        // A lake without any row begins with all of the cleaned topics.
+        ReadFrom::Cleaned if source.next.is_empty() => Change::default(),
+        from => {
+            let cleaned: Vec<Cleaned> =
+                (0..partitions).map(|partition| Cleaned::of(log, settings, partition)).collect::<Result<_>>()?;
+            // The lake after the ends: it may have come to them meanwhile.
+            let mut topics = Vec::new();
+            for topic in ReadFrom::Cleaned.topics() {
+                topics.push(Landed::of(table, log, topic).await?);
+            }
+            match from {
+                ReadFrom::Cleaned => to_cleaned(log, &source, &topics, &cleaned)?,
+                ReadFrom::VideoEvents => to_video_events(log, &source, &topics, &cleaned)?,
+            }
+        }
     };
     change.ranges.push(range(&identity, names::LANDED_FROM, 0, turns, turns + 1));
     table
@@ -144,61 +153,65 @@ pub(crate) async fn settle(table: &mut Table, log: &dyn Log, settings: &Settings
     Ok(Way::new(settings.from, &identity, turns + 1))
 }
 
-/// The lake has what was cleaned, no more and no less: it goes on at the ends of the cleaned topics. One without any row begins
-/// with all of them.
-async fn to_cleaned(
-    table: &mut Table,
-    log: &dyn Log,
-    settings: &Settings,
-    partitions: u32,
-    source: &BTreeMap<u32, i64>,
-) -> Result<Change> {
+/// The lake has what was cleaned, no more and no less: it goes on at the ends of the cleaned topics.
+fn to_cleaned(log: &dyn Log, source: &Landed, topics: &[Landed], cleaned: &[Cleaned]) -> Result<Change> {
     let mut change = Change::default();
-    if source.is_empty() {
-        return Ok(change);
-    }
-    let identity = identity(log, names::VIDEO_EVENTS)?;
-    for partition in 0..partitions {
-        let cleaned = Cleaned::of(log, settings, partition)?;
-        let lake = source.get(&partition).copied().unwrap_or(0);
-        if !is_empty_between(log, names::VIDEO_EVENTS, partition, lake.min(cleaned.to), lake.max(cleaned.to))? {
-            return Err(other_way(settings.from, partition, lake, cleaned.to));
+    for (partition, cleaned) in (0..).zip(cleaned) {
+        let (lake, to) = (source.next(partition), cleaned.to);
+        if !is_empty_between(log, source.topic, partition, lake.min(to), lake.max(to))? {
+            return Err(other_way(ReadFrom::Cleaned, partition, lake, to));
         }
-        change.unmoved.insert(transaction_id(&identity, names::VIDEO_EVENTS, partition), lake);
-        for (topic, end) in cleaned.ends {
-            let identity = self::identity(log, topic)?;
-            let lake = landed(table, &identity, topic).await?.get(&partition).copied().unwrap_or(0);
-            change.ranges.extend((lake < end).then(|| range(&identity, topic, partition, lake, end)));
-        }
+        change.unmoved.extend([source.stand(partition)]);
+        change.ranges.extend(topics.iter().zip(cleaned.ends).filter_map(|(topic, end)| topic.up_to(partition, end)));
     }
     Ok(change)
 }
 
 /// The lake has the cleaned topics to their ends: it goes on behind what they were cleaned from.
-async fn to_video_events(
-    table: &mut Table,
-    log: &dyn Log,
-    settings: &Settings,
-    partitions: u32,
-    source: &BTreeMap<u32, i64>,
-) -> Result<Change> {
+fn to_video_events(log: &dyn Log, source: &Landed, topics: &[Landed], cleaned: &[Cleaned]) -> Result<Change> {
     let mut change = Change::default();
-    let identity = identity(log, names::VIDEO_EVENTS)?;
-    for partition in 0..partitions {
-        let cleaned = Cleaned::of(log, settings, partition)?;
-        for (topic, end) in cleaned.ends {
-            let identity = self::identity(log, topic)?;
-            let lake = landed(table, &identity, topic).await?.get(&partition).copied().unwrap_or(0);
-            if !is_empty_between(log, topic, partition, lake, end)? {
-                return Err(other_way(settings.from, partition, lake, end));
+    for (partition, cleaned) in (0..).zip(cleaned) {
+        for (topic, end) in topics.iter().zip(cleaned.ends) {
+            let lake = topic.next(partition);
+            if !is_empty_between(log, topic.topic, partition, lake, end)? {
+                return Err(other_way(ReadFrom::VideoEvents, partition, lake, end));
             }
-            change.unmoved.insert(transaction_id(&identity, topic, partition), lake);
+            change.unmoved.extend([topic.stand(partition)]);
         }
-        let stands = source.get(&partition).copied().unwrap_or(0);
-        let ahead = stands < cleaned.to;
-        change.ranges.extend(ahead.then(|| range(&identity, names::VIDEO_EVENTS, partition, stands, cleaned.to)));
+        change.ranges.extend(source.up_to(partition, cleaned.to));
     }
     Ok(change)
+}
+
+/// How far the lake has a topic of the log.
+struct Landed {
+    topic: &'static str,
+    identity: String,
+    /// Partition -> next offset.
+    next: BTreeMap<u32, i64>,
+}
+
+impl Landed {
+    async fn of(table: &mut Table, log: &dyn Log, topic: &'static str) -> Result<Self> {
+        let identity = identity(log, topic)?;
+        let next = landed(table, &identity, topic).await?;
+        Ok(Self { topic, identity, next })
+    }
+
+    fn next(&self, partition: u32) -> i64 {
+        self.next.get(&partition).copied().unwrap_or(0)
+    }
+
+    /// Transaction id -> offset.
+    fn stand(&self, partition: u32) -> (String, i64) {
+        (transaction_id(&self.identity, self.topic, partition), self.next(partition))
+    }
+
+    /// What sets it to an offset that lies further.
+    fn up_to(&self, partition: u32, offset: i64) -> Option<OffsetRange> {
+        let from = self.next(partition);
+        (from < offset).then(|| range(&self.identity, self.topic, partition, from, offset))
+    }
 }
 
 fn identity(log: &dyn Log, topic: &str) -> Result<String> {
@@ -244,7 +257,7 @@ struct Cleaned {
     /// The offset of `video-events` up to which it is.
     to: i64,
     /// Of the cleaned topics.
-    ends: [(&'static str, i64); 2],
+    ends: [i64; 2],
 }
 
 impl Cleaned {
@@ -261,12 +274,10 @@ impl Cleaned {
     }
 }
 
-fn ends(log: &dyn Log, partition: u32) -> Result<[(&'static str, i64); 2]> {
-    let end = |topic: CleanedTopic| {
-        let range = log.range(topic.name(), partition).map_err(error::log("ask for the range of the topic"))?;
-        Ok((topic.name(), range.end))
-    };
-    Ok([end(CleanedTopic::CleanEvents)?, end(CleanedTopic::DeadLetters)?])
+/// In the order of [`ReadFrom::topics`].
+fn ends(log: &dyn Log, partition: u32) -> Result<[i64; 2]> {
+    let end = |topic| log.range(topic, partition).map_err(error::log("ask for the range of the topic"));
+    Ok([end(names::CLEAN_EVENTS)?.end, end(names::DEAD_LETTERS)?.end])
 }
 
 /// The offset of `video-events` up to which the cleaned topics have a partition: what our consumer group says, or, whoever

@@ -9,7 +9,7 @@ use streamreel_viewing::curve::first_second;
 use crate::api::time::{Dates, Day};
 use crate::silver::{Columns, Facts, Query, Reader, SUMS, Trouble, add_facts, text_at};
 
-/// Seconds of a curve at most: as far as positions go. Nothing bounds the duration in the metadata.
+/// Seconds of a curve at most: as far as positions go, and the durations of builds that check them; gold may be of another.
 const MOST_SECONDS: usize = 1_000_000;
 
 /// A video with at least one view.

@@ -195,8 +195,9 @@ start() { # DIR PORT
       { cat "$dir/format.log" >&2; fail "can't format $dir"; }
   fi
   : >"$dir/log"
-  # A session of its own: Ctrl-C in the terminal that started it is not meant for it.
-  setsid "${java[@]}" "-Xmx$HEAP" -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError \
+  # It lives for minutes, in which the optimizing compiler would take more than it gives back. A session of its own: Ctrl-C in the terminal
+  # that started it is not meant for it.
+  setsid "${java[@]}" "-Xmx$HEAP" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError \
     kafka.Kafka "$dir/server.properties" >>"$dir/log" 2>&1 </dev/null &
   pid=$!
   echo "$pid" >"$dir/pid"

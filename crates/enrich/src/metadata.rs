@@ -19,6 +19,7 @@ use arrow_select::concat::concat_batches;
 use arrow_select::take::take;
 use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use streamreel_viewing::MAX_DURATION_S;
 
 use crate::Error;
 
@@ -26,9 +27,6 @@ use crate::Error;
 const VIDEO_COLUMNS: [&str; 5] = ["video_id", "title", "creator", "genre", "duration_s"];
 /// Columns with a meaning of their own; all others are further columns.
 const KNOWN_COLUMNS: [&str; 6] = ["video_id", "title", "creator", "genre", "duration_s", "published_at"];
-
-/// The longest title, as in events.
-const MAX_DURATION_S: f64 = 1e6;
 
 /// The metadata of a build.
 #[derive(Debug)]

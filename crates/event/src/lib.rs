@@ -52,3 +52,5 @@ pub use write::write_clean_json;
 
 /// The longest record, in bytes. A longer one is cut to this on its way into the topic and rejected as `too_large`.
 pub const MAX_RECORD_BYTES: usize = 32 * 1024;
+/// The longest duration of a video, seconds; positions are below it.
+pub const MAX_DURATION_S: f64 = 1e6;

@@ -1,5 +1,6 @@
 //! The rules of the wire event: from a record taken apart to a valid event, or the first reason against it.
 
+use crate::MAX_DURATION_S;
 use crate::number::{epoch_us, is_integer, to_f64, usual_epoch_us};
 use crate::parsed::{Field, Kind, Parsed, Value};
 use crate::region::Region;
@@ -9,10 +10,7 @@ use crate::vocabulary::{Correction, EventType, Reject};
 /// The longest id, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
-/// Positions are below this, seconds.
-const POSITION_LIMIT_S: f64 = 1e6;
 const MAX_RATE: f64 = 16.0;
-const MAX_DURATION_S: f64 = 1e6;
 
 /// A valid event, its text borrowed from the record.
 #[derive(Debug)]
@@ -206,7 +204,7 @@ impl<'a> Judge<'a> {
 
     #[inline]
     fn position(&self, field: Field, reason: Reject) -> Result<Option<f64>, Rejection> {
-        self.number(field, reason, |value| (0.0..POSITION_LIMIT_S).contains(&value), "not from 0 to below 1000000")
+        self.number(field, reason, |value| (0.0..MAX_DURATION_S).contains(&value), "not from 0 to below 1000000")
     }
 
     #[inline]

@@ -49,10 +49,10 @@ pub struct Settings {
     pub dedupe_max_entries: usize,
     /// Whose original bytes bronze keeps.
     pub keep_payload: KeepPayload,
-    /// How long a commit stays open.
+    /// How long a commit to bronze stays open.
     pub commit_interval: Duration,
-    /// The same for the cleaned topics, where it is shorter: whoever reads them waits for that, and such a commit costs far
-    /// less than one of bronze, which leaves files behind.
+    /// How long one to the cleaned topics does: whoever reads them waits for that. It leaves no files behind, but on a Kafka it is a
+    /// transaction of each partition.
     pub topics_interval: Duration,
     /// Records after which a commit is closed before its time, all partitions together.
     pub commit_records: usize,
@@ -112,7 +112,7 @@ impl Settings {
     /// How long a commit of a sink stays open.
     fn interval(&self, sink: SinkKind) -> Duration {
         match sink {
-            SinkKind::Topics => self.commit_interval.min(self.topics_interval),
+            SinkKind::Topics => self.topics_interval,
             SinkKind::Bronze => self.commit_interval,
         }
     }

@@ -63,7 +63,8 @@ impl Sink for TopicsSink {
     }
 
     fn add(&mut self, part: Part<ForTopics>) -> Result<()> {
-        for (topic, records) in [(names::CLEAN_EVENTS, part.body.clean), (names::DEAD_LETTERS, part.body.dead)] {
+        // The few first: Kafka is told of both topics together then.
+        for (topic, records) in [(names::DEAD_LETTERS, part.body.dead), (names::CLEAN_EVENTS, part.body.clean)] {
             if !records.is_empty() {
                 self.producer
                     .send(topic, self.partition, records)

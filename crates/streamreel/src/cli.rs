@@ -327,7 +327,7 @@ pub struct Process {
     /// What to land bronze from.
     #[arg(long, value_enum, default_value_t = From::Raw)]
     pub from: From,
-    /// How often outputs and offsets are committed together, as 1s, 500ms.
+    /// How often rows and offsets are committed to bronze together, as 1s, 500ms. For the cleaned topics: `process.topics_interval`.
     #[arg(long, value_name = "DURATION")]
     pub commit_interval: Option<String>,
 }

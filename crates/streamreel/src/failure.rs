@@ -27,6 +27,11 @@ pub enum Failure {
     ReaderLeft,
 }
 
+/// Says within an error of any kind that it is a [`Failure::Interrupted`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Interrupted(pub String);
+
 /// Result of a command.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
@@ -113,6 +118,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         if let Some(cancelled @ streamreel_enrich::Error::Cancelled) = error.downcast_ref() {
             return Failure::Interrupted(cancelled.to_string());
         }
+        if let Some(Interrupted(message)) = error.downcast_ref() {
+            return Failure::Interrupted(message.clone());
+        }
         Failure::Failed(error)
     }
 }
@@ -122,6 +130,13 @@ mod tests {
     use streamreel_lake::TableId;
 
     use super::*;
+
+    #[test]
+    fn an_interruption_is_known_among_other_errors() {
+        let error = anyhow::anyhow!(Interrupted("as it was".to_owned()));
+        let failure = Failure::from(error);
+        assert_eq!((failure.status(), failure.message().as_deref()), (INTERRUPTED_STATUS, Some("as it was")));
+    }
 
     #[test]
     fn a_conflict_is_known_below_other_errors() {

@@ -126,7 +126,8 @@ pub trait Producer: Send {
     /// the stored offset is not `from`; a group that has stored none yet may begin anywhere.
     fn send_offsets(&mut self, group: &str, topic: &str, partition: u32, from: i64, next: i64) -> Result<()>;
 
-    /// Stores the transaction durably. Nothing to store is no error.
+    /// Stores the transaction durably. Nothing to store is no error. Ranges and offsets that are asked for with the same `Log` from
+    /// then on have it; readers elsewhere see it within a moment, and at once when the producer has been dropped.
     ///
     /// # Errors
     /// [`Error::Fenced`](crate::Error::Fenced) when a newer producer has the id,

@@ -51,4 +51,5 @@ pub use reduce::{Reducer, Reduction, ViewFacts};
 pub use schemas::OutputSchemas;
 pub use sessioniser::{Sessioniser, Totals};
 pub use settings::{OpenPlay, Settings};
+pub use streamreel_event::MAX_DURATION_S;
 pub use view_event::{ViewEvent, kind_rank};

@@ -32,6 +32,10 @@ const DEFAULT_MS: u64 = 500;
 const SOON_MS: u64 = 100;
 /// Left out at the beginning, while programs start.
 const WARM_UP_MS: f64 = 3_000.0;
+/// Records that go the whole way before it is measured how soon they do: a broker that has just started is compiled while it works.
+const BEFORE: &str = "1000000";
+/// Left out at the beginning then.
+const SETTLING_MS: f64 = 10_000.0;
 
 /// Both logs, turn by turn.
 pub fn kafka(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
@@ -78,7 +82,7 @@ fn transactions(sizes: &Sizes, whole_way_per_s: f64, page: &mut Page) -> Result<
     let how = format!(
         "{} records a round in batches of 5,000 through the log's producer, committed at an interval, and through one that is idempotent \
          and has no transactions, flushed as often; the same settings, code and broker, turn by turn. `process` commits the cleaned topics \
-         each {DEFAULT_MS} ms, or at `--commit-interval` if that is shorter. The price is the median of the rounds': {by_default:.1} % at \
+         each {DEFAULT_MS} ms unless `process.topics_interval` says otherwise. The price is the median of the rounds': {by_default:.1} % at \
          {DEFAULT_MS} ms, {soon:.1} % at {SOON_MS} ms of a producer that does nothing else. In `process`, decoding, bronze and the broker use the \
          same cores: what a record takes longer in transactions is {of_whole_way:.1} % of what it takes there ({}, the median of `process` on a Kafka above). What a commit and a flush take are medians within a round, with what was lingering.",
         count(records),
@@ -130,7 +134,7 @@ fn whole_way(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<f64> {
     let how = format!(
         "`simulate` into the log, then `process` into the cleaned topics and bronze, each with the start of the program (and the joining of its \
          group) included, turn by turn. The first record is read after what stands in the fourth column, to which the end of the program is \
-         added. The broker is a process of its own on the same cores, new in each round; its CPU time is not in the last column. What is wanted is \
+         added. The broker is a process of its own on the same cores, new in each round, without the optimizing compiler, which would not pay in minutes; its CPU time is not in the last column. What is wanted is \
          wanted of the median of {} rounds.",
         sizes.rounds,
     );
@@ -145,7 +149,7 @@ fn whole_way(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<f64> {
 
 /// A processor that follows, ended by SIGINT.
 fn follow(home: &Home, log: &[String]) -> Result<Running> {
-    let args = ["process", "--follow", "--commit-interval", "100ms", "--set", "process.topics_interval=100ms"];
+    let args = ["process", "--follow", "--commit-interval", "100ms"];
     Running::start(&mut home.command(&with(log, &args)))
 }
 
@@ -163,19 +167,24 @@ fn simulate(home: &Home, log: &[String], per_s: &str, time: &str) -> Result<Runn
 }
 
 fn latency(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
-    let time = if sizes.quick { "8s" } else { "20s" };
+    let time_s = if sizes.quick { 15 } else { 40 };
     let mut rows = Vec::new();
     for has_broker in [false, true] {
         let broker = has_broker.then(Broker::start).transpose()?;
         let (home, log) = (scratch.home("latency"), log_of(broker.as_ref()));
+        home.run(&with(&log, &["simulate", "--events", BEFORE, "--dirt", DIRT]))?;
+        home.run(&with(&log, &["process"]))?;
         let processor = follow(&home, &log)?;
-        simulate(&home, &log, LOAD, time)?.finish()?;
+        let begun_ms = UNIX_EPOCH.elapsed()?.as_secs_f64() * 1e3;
+        simulate(&home, &log, LOAD, &format!("{time_s}s"))?.finish()?;
         sleep(Duration::from_secs(1));
         end(processor)?;
+        // At its end a simulation sends all that is still on its way at once, which is no load of its rate.
+        let ends_ms = begun_ms + f64::from(time_s) * 1e3;
+        let is_steady = |commit: &Commit| commit.oldest_ms > begun_ms + SETTLING_MS && commit.newest_ms < ends_ms;
         let commits = commits(&scratch.path("latency"))?;
-        let begun = commits.first().context("nothing was committed")?.oldest_ms;
-        let steady = commits.iter().filter(|commit| commit.oldest_ms > begun + WARM_UP_MS);
-        let mut waits: Vec<f64> = steady.flat_map(Commit::waits_ms).collect();
+        let mut waits: Vec<f64> =
+            commits.iter().filter(|commit| is_steady(commit)).flat_map(Commit::waits_ms).collect();
         waits.sort_by(f64::total_cmp);
         let at = |share: f64| waits.get((waits.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
         let (p50, p99, name) = (at(0.5), at(0.99), if has_broker { "Kafka" } else { "embedded" });
@@ -187,9 +196,12 @@ fn latency(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
         home.remove("")?;
     }
     let how = format!(
-        "`simulate --rate {LOAD}` beside `process --follow --commit-interval 100ms`: from the timestamp of a record, which is when its event \
-         happened, until the entry of its commit is in the table's log. Of each commit the records are taken as evenly spread between its \
-         oldest and newest one."
+        "`simulate --rate {LOAD}` for {time_s} s beside `process --follow --commit-interval 100ms`: from the timestamp of a record, which is \
+         when its event happened, until the entry of its commit is in the table's log. Of each commit the records are taken as evenly \
+         spread between its oldest and newest one. 1 M records have gone the whole way before, as a broker that has just started is compiled \
+         while it works; the first {:.0} s, in which programs start, are left out, and what is still on its way when a simulation ends, which it \
+         sends at once.",
+        SETTLING_MS / 1e3,
     );
     page.section("How soon an event is a row", &how, &["log", "samples", "p50", "p99"], &rows);
     Ok(())

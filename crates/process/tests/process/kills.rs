@@ -18,7 +18,8 @@ fn victim() {
     let Ok(home) = std::env::var(HOME) else { return };
     let home = PathBuf::from(home);
     let (log, lake) = (log_in(&home), lake_in(&home));
-    let small = Settings { commit_records: 700, commit_interval: Duration::from_millis(3), ..settings() };
+    let often = Duration::from_millis(3);
+    let small = Settings { commit_records: 700, commit_interval: often, topics_interval: often, ..settings() };
     let mut processor = Processor::open(log, Some(&lake), small).unwrap();
     std::fs::write(home.join("running"), "").unwrap();
     processor.run(Until::Cancelled, &NEVER, &|_| {}).unwrap();

@@ -232,7 +232,7 @@ fn follows_until_cancelled() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_in(dir.path());
     let (cancel, received) = (AtomicBool::new(false), AtomicU64::new(0));
-    let slow_commits = Settings { commit_interval: Duration::from_millis(300), ..settings() };
+    let slow_commits = Settings { topics_interval: Duration::from_millis(300), ..settings() };
     let mut processor = Processor::open(log.clone(), None, slow_commits).unwrap();
     let summary = std::thread::scope(|scope| {
         let following = scope.spawn(|| {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::Array;
+use streamreel_event::MAX_DURATION_S;
 use streamreel_viewing::curve::first_second;
 
 use crate::api::time::{Dates, Day};
 use crate::silver::{Columns, Facts, Query, Reader, SUMS, Trouble, add_facts, text_at};
 
 /// Seconds of a curve at most: as far as positions go, and the durations of builds that check them; gold may be of another.
-const MOST_SECONDS: usize = 1_000_000;
+const MOST_SECONDS: usize = MAX_DURATION_S as usize;
 
 /// A video with at least one view.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use datafusion::execution::context::SessionContext;
 use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
@@ -16,7 +16,7 @@ use streamreel_lake::{Layer, Reading, TableId};
 
 use crate::cli::{Export, ExportFormat};
 use crate::draw::thousands;
-use crate::failure::{Failure, NOT_PUBLISHED, Outcome};
+use crate::failure::{Failure, Interrupted, NOT_PUBLISHED, Outcome};
 use crate::home::{Home, make_folder, runtime};
 use crate::hyper::{self, Source};
 use crate::output;
@@ -150,7 +150,9 @@ impl<'a> Staging<'a> {
 
     /// Where a file is written, unless the user wants no more of them.
     fn file(&self, name: &str) -> anyhow::Result<PathBuf> {
-        ensure!(!self.stop.wanted(), "interrupted: what was in {} is as it was", self.to.display());
+        if self.stop.wanted() {
+            bail!(Interrupted(format!("interrupted: what was in {} is as it was", self.to.display())));
+        }
         Ok(self.folder.join(name))
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use streamreel_event::MAX_DURATION_S;
 
 use super::{SHORTEST_VACUUM_RETENTION, Settings};
 
@@ -17,8 +18,6 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The longest that PostgreSQL's clients can write as `statement_timeout`, in whole days.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(24 * 24 * 3600);
-/// The longest duration of a video, in seconds.
-const LONGEST_VIDEO_S: f64 = 1e6;
 /// Sorts that spill must hold what they merge: with 24 MiB a build of 300,000 events fails on two cores.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(64);
 /// Over SQL, of one query or of all: with 16 MiB a sort fails on two cores.
@@ -115,7 +114,7 @@ pub(super) fn expected(settings: &Settings) -> Vec<(&'static str, Option<String>
         ("process.dedupe_max_entries", at_least(process.dedupe_max_entries, 1)),
         ("view.gap", at_least(view.gap, SECOND)),
         ("view.max_unproven", at_least(view.max_unproven, SECOND)),
-        ("view.engaged_seconds", between(view.engaged_seconds, 0.0, LONGEST_VIDEO_S)),
+        ("view.engaged_seconds", between(view.engaged_seconds, 0.0, MAX_DURATION_S)),
         ("view.engaged_ratio", between(view.engaged_ratio, 0.0, 1.0)),
         ("view.completion_ratio", between(view.completion_ratio, 0.0, 1.0)),
         ("build.every", at_least(build.every, SECOND)),

@@ -13,12 +13,13 @@ mod producer;
 mod queue;
 mod reader;
 mod sender;
+mod unseen;
 mod version;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
@@ -35,6 +36,7 @@ pub use place::KafkaSettings;
 use place::Place;
 use producer::KafkaProducer;
 use reader::{Failure, Readers};
+use unseen::Unseen;
 use version::Versions;
 
 /// How long the first answer of a broker is waited for, if not less is allowed at all.
@@ -43,6 +45,10 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 const LOOK_BYTES: usize = 1 << 20;
 /// ... and to count them.
 const COUNT_BYTES: usize = 8 << 20;
+/// How long a committed transaction is waited for to be seen by readers, who also wait for those of others.
+const SEEN_LIMIT: Duration = Duration::from_secs(1);
+/// Between two looks at whether it is.
+const SEEN_LOOK: Duration = Duration::from_millis(2);
 /// A topic that was just made is known to all brokers after a moment.
 const SPREADING: Duration = Duration::from_millis(20);
 
@@ -68,6 +74,7 @@ struct Shared {
     counts: Mutex<HashMap<(String, u32), (Counted, i64)>>,
     readers: Readers,
     versions: Mutex<Versions>,
+    unseen: Mutex<Unseen>,
 }
 
 /// What a client asks for: of which group, if of one, and with which isolation.
@@ -115,6 +122,7 @@ impl KafkaLog {
                 counts: Mutex::default(),
                 readers: Readers::default(),
                 versions: Mutex::default(),
+                unseen: Mutex::default(),
             }),
         })
     }
@@ -167,6 +175,8 @@ impl Log for KafkaLog {
     fn offset_at(&self, topic: &str, partition: u32, timestamp_ms: i64) -> Result<i64> {
         let topic = self.shared.topic(topic)?;
         topic.check(partition)?;
+        // By an answer that has all that was committed here, the next one has it, too.
+        self.shared.ends(&[(&topic.name, partition)])?;
         let found = self.shared.place.patiently("look for a time in", |limit| {
             // Below 0 brokers take it for something else.
             let at = Offset::Offset(timestamp_ms.max(0));
@@ -189,7 +199,11 @@ impl Log for KafkaLog {
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {
         let topic = self.shared.topic(topic)?;
         topic.check(partition)?;
-        let stored = self.shared.committed(group, Isolation::Open, &[(&topic.name, partition)])?;
+        let partition = (&*topic.name, partition);
+        let own = lock(&self.shared.unseen).offset(group, partition);
+        // Others may have a transaction open for long, which is not waited for; one of its own is as good as done.
+        let isolation = if own.is_some() { Isolation::Committed } else { Isolation::Open };
+        let stored = self.shared.committed(group, isolation, &[partition])?;
         Ok(stored.first().copied().flatten())
     }
 
@@ -280,8 +294,29 @@ impl Shared {
     }
 
     fn committed(&self, group: &str, isolation: Isolation, partitions: &[Partition<'_>]) -> Result<Vec<Option<i64>>> {
+        self.committed_within(group, isolation, partitions, self.place.limit)
+    }
+
+    fn committed_within(
+        &self,
+        group: &str,
+        isolation: Isolation,
+        partitions: &[Partition<'_>],
+        limit: Duration,
+    ) -> Result<Vec<Option<i64>>> {
         let asker = self.asker(Some(group), isolation)?;
-        self.place.patiently("ask for the offsets of a group of", |limit| asker.committed(partitions, limit))
+        let own = {
+            let unseen = lock(&self.unseen);
+            let of = |partition| Some((partition, unseen.offset(group, partition)?));
+            partitions.iter().copied().filter_map(of).collect::<Vec<_>>()
+        };
+        let operation = "ask for the offsets of a group of";
+        let offsets = self.place.within(limit, operation, |left| asker.committed(partitions, left))?;
+        if isolation == Isolation::Committed {
+            let mut unseen = lock(&self.unseen);
+            own.into_iter().for_each(|(partition, next)| unseen.see_offset(group, partition, next));
+        }
+        Ok(offsets)
     }
 
     /// Says on whose behalf a transaction stores offsets.
@@ -291,23 +326,46 @@ impl Shared {
         metadata.ok_or(KafkaError::ConsumerCommit(Code::UnknownGroup))
     }
 
-    fn ends(&self, partitions: &[Partition<'_>], isolation: Isolation) -> Result<Vec<i64>> {
-        let other = match isolation {
-            Isolation::Committed => None,
-            Isolation::Open => Some(self.asker(None, isolation)?),
-        };
-        let asker = other.as_deref().unwrap_or(&self.asker);
+    /// Where committed records end, with all that was committed here.
+    fn ends(&self, partitions: &[Partition<'_>]) -> Result<Vec<i64>> {
+        self.ends_within(partitions, self.place.limit)
+    }
+
+    /// The same, for brokers that answer within this time.
+    fn ends_within(&self, partitions: &[Partition<'_>], limit: Duration) -> Result<Vec<i64>> {
+        let until = Instant::now() + SEEN_LIMIT;
+        loop {
+            let ends = self.ends_of(&self.asker, partitions, limit)?;
+            if self.has_seen(partitions.iter().copied().zip(ends.iter().copied())) {
+                return Ok(ends);
+            }
+            if Instant::now() >= until {
+                let mut unseen = lock(&self.unseen);
+                partitions.iter().for_each(|partition| unseen.forget_end(*partition));
+                return Ok(ends);
+            }
+            std::thread::sleep(SEEN_LOOK);
+        }
+    }
+
+    fn ends_of(&self, asker: &Asker, partitions: &[Partition<'_>], limit: Duration) -> Result<Vec<i64>> {
         let ends = self
             .place
-            .patiently("ask for the ends of topics of", |limit| asker.offsets(partitions, Offset::End, limit))?;
+            .within(limit, "ask for the ends of topics of", |left| asker.offsets(partitions, Offset::End, left))?;
         Ok(ends.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
+    /// Whether readers, to whom partitions end here, see all that was committed here.
+    fn has_seen<'a>(&self, ends: impl Iterator<Item = (Partition<'a>, i64)>) -> bool {
+        let mut unseen = lock(&self.unseen);
+        ends.fold(true, |all, (partition, end)| unseen.see_end(partition, end) && all)
     }
 
     fn ranges(&self, partitions: &[Partition<'_>]) -> Result<Vec<Range<i64>>> {
         let firsts = self.place.patiently("ask for the beginnings of topics of", |limit| {
             self.asker.offsets(partitions, Offset::Beginning, limit)
         })?;
-        let ends = self.ends(partitions, Isolation::Committed)?;
+        let ends = self.ends(partitions)?;
         let ranges = firsts.into_iter().zip(ends).map(|(first, end)| {
             let first = first.unwrap_or_default();
             first..end.max(first)
@@ -321,10 +379,19 @@ impl Shared {
         Ok(range)
     }
 
+    /// The same of a partition whose start is known, or has been: whoever reads what is gone is told so.
+    fn range_from(&self, topic: &Topic, partition: u32, start: i64) -> Result<Range<i64>> {
+        let end = self.ends(&[(&topic.name, partition)])?.pop().unwrap_or_default();
+        let range = start..end.max(start);
+        lock(&self.ranges).insert((topic.name.clone(), partition), range.clone());
+        Ok(range)
+    }
+
     fn fetch(&self, topic: &Topic, partition: u32, offset: i64, max_bytes: usize) -> Result<Fetched> {
         let known = lock(&self.ranges).get(&(topic.name.clone(), partition)).cloned();
         let mut range = match known {
-            Some(range) if range.contains(&offset) => range,
+            Some(range) if range.contains(&offset) || (range.end == offset && lock(&self.versions).is_fresh()) => range,
+            Some(range) if offset >= range.end => self.range_from(topic, partition, range.start)?,
             _ => self.range(topic, partition)?,
         };
         loop {
@@ -376,8 +443,40 @@ impl Shared {
         Ok(counted)
     }
 
-    fn note_commit(&self) {
+    /// Notes what was committed here: records in these partitions, and offsets of groups.
+    fn note_commit<'a>(
+        &self,
+        partitions: &[Partition<'_>],
+        offsets: impl Iterator<Item = (&'a str, Partition<'a>, i64)>,
+    ) {
+        // Those of others are among them; a broker that does not answer now is no reason to take the commit for less.
+        let asker = self.asker(None, Isolation::Open);
+        let open = asker.and_then(|asker| self.ends_of(&asker, partitions, SEEN_LIMIT));
+        let mut unseen = lock(&self.unseen);
+        for (partition, end) in partitions.iter().zip(open.unwrap_or_default()) {
+            unseen.note_end(*partition, end);
+        }
+        offsets.for_each(|(group, partition, next)| unseen.note_offset(group, partition, next));
+        drop(unseen);
         lock(&self.versions).expire();
+    }
+
+    /// Waits until readers elsewhere see what was committed here, too; not for long, as a transaction of somebody else may be in
+    /// the way.
+    fn wait_until_seen(&self) {
+        let (ends, offsets) = {
+            let unseen = lock(&self.unseen);
+            (unseen.partitions(), unseen.groups())
+        };
+        let partitions: Vec<Partition<'_>> = ends.iter().map(|(topic, partition)| (&**topic, *partition)).collect();
+        // Nobody is left to be told of what is not answered.
+        let _ = self.ends_within(&partitions, SEEN_LIMIT);
+        for (group, topic, partition) in &offsets {
+            let partition = [(&**topic, *partition)];
+            if self.committed_within(group, Isolation::Committed, &partition, SEEN_LIMIT).is_err() {
+                break;
+            }
+        }
     }
 
     fn version(&self) -> Result<u64> {
@@ -396,7 +495,13 @@ impl Shared {
         match asked {
             Ok(ends) => {
                 let names = partitions.iter().map(|(topic, partition)| ((*topic).to_owned(), *partition));
-                Ok(versions.update(names.zip(ends.into_iter().map(Option::unwrap_or_default))))
+                let ends = ends.into_iter().map(Option::unwrap_or_default);
+                let mut ranges = lock(&self.ranges);
+                Ok(versions.update(names.zip(ends).inspect(|(partition, end)| {
+                    if let Some(range) = ranges.get_mut(partition) {
+                        range.end = range.end.max(*end);
+                    }
+                })))
             }
             Err(error) => versions.fail(self.place.limit).ok_or(error),
         }

@@ -19,8 +19,6 @@ use crate::{Error, Producer, Records, Result};
 const TRANSACTION_TIMEOUT_MS: &str = "60000";
 /// A transaction that has been open for so long is sent anew rather than left to that.
 const OPEN_LIMIT: Duration = Duration::from_secs(40);
-/// How long a committed transaction is waited for to be seen by readers, who also wait for those of others.
-const SEEN_LIMIT: Duration = Duration::from_secs(1);
 /// Waiting for room in the client's queue, or for what was purged.
 const TICK: Duration = Duration::from_millis(2);
 /// Between two looks at what was not delivered, while all is waited for.
@@ -35,7 +33,7 @@ const FIRST_CONTACT: Duration = Duration::from_secs(1);
 /// the record. Records linger for fuller batches, as nobody can read them before the commit, which waits for none.
 const DEFAULTS: [(&str, &str); 5] = [
     ("compression.type", "lz4"),
-    ("linger.ms", "50"),
+    ("linger.ms", "200"),
     ("queue.buffering.max.messages", "500000"),
     ("queue.buffering.max.kbytes", "131072"),
     ("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS),
@@ -318,28 +316,11 @@ impl KafkaProducer {
         self.state = State::Closed;
         self.sent = 0;
         let (parts, offsets) = (std::mem::take(&mut self.parts), std::mem::take(&mut self.offsets));
-        self.shared.note_commit();
-        self.wait_until_seen(&parts, &offsets);
-    }
-
-    /// A commit is acknowledged before its markers are written, and readers see it by them. Waits until they do, so that
-    /// what is read after a commit has it; not for long, as a transaction of somebody else may be in the way.
-    fn wait_until_seen(&self, parts: &[Part], offsets: &[OffsetMove]) {
         let mut partitions: Vec<Partition<'_>> = parts.iter().map(|part| (&*part.topic.name, part.partition)).collect();
         partitions.sort_unstable();
         partitions.dedup();
-        let Ok(ends) = self.shared.ends(&partitions, Isolation::Open) else { return };
-        let until = Instant::now() + SEEN_LIMIT;
-        while let Ok(seen) = self.shared.ends(&partitions, Isolation::Committed) {
-            if seen.iter().zip(&ends).all(|(seen, end)| seen >= end) || Instant::now() >= until {
-                break;
-            }
-            std::thread::sleep(TICK);
-        }
-        for step in offsets {
-            // Offsets of a transaction whose markers are missing are waited for by the question itself.
-            let _ = self.shared.committed(&step.group, Isolation::Committed, &[step.partition()]);
-        }
+        let offsets = offsets.iter().map(|step| (&*step.group, step.partition(), step.next));
+        self.shared.note_commit(&partitions, offsets);
     }
 }
 
@@ -496,5 +477,6 @@ impl Drop for KafkaProducer {
             let shared = Arc::clone(&self.shared);
             let _ = self.abort_open(&shared.place.wait("commit to", FAREWELL));
         }
+        self.shared.wait_until_seen();
     }
 }

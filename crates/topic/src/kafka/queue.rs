@@ -61,11 +61,16 @@ impl Queue {
         NonNull::new(queue).map(|queue| Self { queue, taken: VecDeque::new() })
     }
 
-    /// Waits for an event and shows it; `None` if there was none.
-    pub(super) fn next<T>(&mut self, timeout: Duration, look: impl FnOnce(Event<'_>) -> T) -> Option<T> {
+    /// Whether there is something to show without waiting. Takes what has come out of the queue where nothing is left of the last time.
+    pub(super) fn has_more(&mut self) -> bool {
         if self.taken.is_empty() {
             self.take();
         }
+        !self.taken.is_empty()
+    }
+
+    /// Waits for an event and shows it; `None` if there was none.
+    pub(super) fn next<T>(&mut self, timeout: Duration, look: impl FnOnce(Event<'_>) -> T) -> Option<T> {
         if let Some(taken) = self.taken.pop_front() {
             return Some(look(taken.read()));
         }

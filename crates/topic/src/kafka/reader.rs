@@ -24,9 +24,9 @@ const LARGE_BYTES: usize = 1 << 20;
 const RECORD_BYTES: usize = 200;
 /// A read stops when its records have so many different names of headers: looking one up takes longer with each.
 const MOST_NAMES: usize = 500;
-/// How long a consumer waits for the next message before it looks at the time.
-const LOOK_UP: Duration = Duration::from_millis(100);
-/// How long the message after one that came is waited for: a little longer than a broker takes to say that there is none.
+/// How long a consumer waits for the next message before it looks where it stands.
+const LOOK_UP: Duration = Duration::from_millis(20);
+/// How long the message after one that came is waited for.
 const END_WAIT: Duration = Duration::from_millis(40);
 /// A consumer that nobody used for so long is closed.
 const IDLE: Duration = Duration::from_secs(60);
@@ -53,6 +53,10 @@ struct Reader {
     partition: u32,
     /// The offset of the next record, or below it where there are gaps.
     next: i64,
+    /// Where the client last said that the partition has ended.
+    ended: Option<i64>,
+    /// The client has told of an error that passes.
+    had_trouble: bool,
     used: Instant,
 }
 
@@ -76,7 +80,9 @@ impl Readers {
         // One that has failed is not used again.
         let fetched = reader.read(place, end, max_bytes)?;
         reader.used = Instant::now();
-        self.put(reader);
+        if !reader.had_trouble {
+            self.put(reader);
+        }
         Ok(fetched)
     }
 
@@ -145,7 +151,16 @@ impl Reader {
             servers: place.servers.clone(),
             detail: "the client has no queue".to_owned(),
         })?;
-        Ok(Self { queue, consumer, topic: topic.to_owned(), partition, next: offset, used: Instant::now() })
+        Ok(Self {
+            queue,
+            consumer,
+            topic: topic.to_owned(),
+            partition,
+            next: offset,
+            ended: None,
+            had_trouble: false,
+            used: Instant::now(),
+        })
     }
 
     /// The reader at another offset; `None` if it can't get there.
@@ -153,9 +168,22 @@ impl Reader {
         if self.next != offset {
             self.queue.forget();
             self.consumer.seek(&self.topic, self.partition as i32, Offset::Offset(offset), limit).ok()?;
-            self.next = offset;
+            (self.next, self.ended) = (offset, None);
         }
         Some(self)
+    }
+
+    /// Below it everything was taken out of the queue; 0 where that is not known. The client takes an end, or an error, for a record and
+    /// goes past it: one past the last end is no position, and after an error, which need not say where it was, none is.
+    fn position(&self) -> i64 {
+        if self.had_trouble {
+            return 0;
+        }
+        let positions = self.consumer.position().ok();
+        match positions.and_then(|all| all.elements().first().map(|of_partition| of_partition.offset())) {
+            Some(Offset::Offset(offset)) if self.ended.is_none_or(|ended| offset != ended + 1) => offset,
+            _ => 0,
+        }
     }
 
     fn read(&mut self, place: &Place, end: i64, max_bytes: usize) -> std::result::Result<Fetched, Failure> {
@@ -165,6 +193,13 @@ impl Reader {
         let wait = place.wait("read from", place.limit);
         let mut next = self.next;
         while next < end && records.bytes() < most_bytes && records.names() < MOST_NAMES {
+            if !self.queue.has_more() {
+                // The position of the client passes markers, which come with the records before them and are not shown.
+                next = next.max(self.position());
+                if next >= end {
+                    break;
+                }
+            }
             // What has come is given soon. But the end is waited for, so that a reader does not stop short of a marker.
             let timeout = if offsets.is_empty() { LOOK_UP } else { END_WAIT };
             let event = self.queue.next(timeout, |event| match event {
@@ -180,11 +215,15 @@ impl Reader {
                     Ok(())
                 }
                 Event::End(offset) => {
+                    self.ended = Some(offset);
                     next = next.max(offset);
                     Ok(())
                 }
                 Event::Error { code: Code::AutoOffsetReset | Code::OffsetOutOfRange, .. } => Err(Failure::OutOfRange),
-                Event::Error { code, is_fatal, .. } if !is_fatal && (passes(code) || code == Code::Fail) => Ok(()),
+                Event::Error { code, is_fatal, .. } if !is_fatal && (passes(code) || code == Code::Fail) => {
+                    self.had_trouble = true;
+                    Ok(())
+                }
                 Event::Error { text, .. } => {
                     let servers = place.servers.clone();
                     Err(Failure::Other(Error::Kafka { operation: "read from", servers, detail: text }))
@@ -209,10 +248,10 @@ impl Reader {
     }
 }
 
-/// What the user's properties may change. A broker with nothing new answers after `fetch.wait.max.ms`, and only that
-/// answer tells that a partition has ended; what is fetched ahead is bounded for each reader.
+/// What the user's properties may change. A broker with nothing new answers after `fetch.wait.max.ms`; only that answer tells of an
+/// end behind records that were given up where their marker is still to come. What is fetched ahead is bounded for each reader.
 const DEFAULTS: [(&str, &str); 4] = [
-    ("fetch.wait.max.ms", "10"),
+    ("fetch.wait.max.ms", "100"),
     ("fetch.error.backoff.ms", "100"),
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.queue.backoff.ms", "50"),

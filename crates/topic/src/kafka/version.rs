@@ -11,6 +11,8 @@ const FRESH: Duration = Duration::from_millis(15);
 pub(super) struct Versions {
     ends: BTreeMap<(String, u32), i64>,
     version: u64,
+    /// Something was committed here of which the version does not tell yet.
+    has_committed: bool,
     asked: Option<Instant>,
     failing_since: Option<Instant>,
 }
@@ -21,14 +23,20 @@ impl Versions {
         self.asked.filter(|asked| asked.elapsed() < FRESH).map(|_| self.version)
     }
 
-    /// Something was committed here: the next who asks is told what is.
+    /// Whether the ends are those of a moment ago.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.failing_since.is_none() && self.fresh().is_some()
+    }
+
+    /// Something was committed here: the next who asks is told so, and what is, whether readers see it already or not.
     pub(super) fn expire(&mut self) {
         self.asked = None;
+        self.has_committed = true;
     }
 
     /// Takes the ends.
     pub(super) fn update(&mut self, ends: impl Iterator<Item = ((String, u32), i64)>) -> u64 {
-        let mut has_moved = false;
+        let mut has_moved = std::mem::take(&mut self.has_committed);
         for (partition, end) in ends {
             has_moved |= self.ends.insert(partition, end) != Some(end);
         }
@@ -57,8 +65,11 @@ mod tests {
         assert_eq!([see("a", 0), see("a", 0), see("a", 3), see("b", 0), see("a", 3), see("b", 1)], [1, 1, 2, 3, 3, 4]);
         assert_eq!(versions.fresh(), Some(4));
         versions.expire();
-        assert_eq!(versions.fresh(), None);
-        assert_eq!(versions.fail(Duration::from_secs(60)), Some(4));
+        assert!(!versions.is_fresh());
+        assert_eq!([(); 2].map(|()| versions.update(std::iter::empty())), [5, 5]);
+        assert!(versions.is_fresh());
+        assert_eq!(versions.fail(Duration::from_secs(60)), Some(5));
+        assert!(!versions.is_fresh());
         assert_eq!(versions.fail(Duration::ZERO), None);
     }
 }

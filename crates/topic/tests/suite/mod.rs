@@ -148,6 +148,29 @@ pub fn reads_what_was_committed_from_any_offset(place: &Place<impl Gear>) {
     }
 }
 
+/// A reader that has been told of an end, and is asked for what comes next before that has arrived, does not go past it.
+pub fn reads_on_where_a_partition_had_ended(place: &Place<impl Gear>) {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let (reader, mut producer) = (place.gear.open(), place.producer("p"));
+    let mut at = reader.range(&place.topic, 0).unwrap().start;
+    for i in 0..24 {
+        // Longer than a broker waits before it says that there is nothing.
+        std::thread::sleep(Duration::from_millis(130));
+        place.send(&mut *producer, 0, i..i + 1);
+        let began = Instant::now();
+        loop {
+            let fetched = reader.fetch(&place.topic, 0, at, ALL).unwrap();
+            at = fetched.next_offset;
+            if !fetched.records.is_empty() {
+                assert_eq!(fetched.records.len(), 1);
+                check_numbered(&fetched.records, i);
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "record {i} is not read; the reader is at {at}");
+        }
+    }
+}
+
 pub fn a_transaction_is_seen_whole_or_not_at_all(place: &Place<impl Gear>) {
     let (other, topic) = (place.gear.open(), &place.topic);
     let (clean, group) = (place.gear.name("clean-events"), place.group("g"));
@@ -551,6 +574,7 @@ macro_rules! suite {
         $crate::suite!(
             $gear,
             reads_what_was_committed_from_any_offset,
+            reads_on_where_a_partition_had_ended,
             a_transaction_is_seen_whole_or_not_at_all,
             an_older_producer_is_fenced,
             two_consumers_of_one_partition_cannot_both_win,

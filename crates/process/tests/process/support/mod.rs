@@ -233,6 +233,7 @@ pub fn settings() -> Settings {
     Settings {
         partitions: PARTITIONS,
         commit_interval: Duration::from_millis(20),
+        topics_interval: Duration::from_millis(20),
         fetch_bytes: 20_000,
         ..Settings::default()
     }

@@ -84,10 +84,23 @@ fn landed(table: &Mutex<Table>, origin: &Origin) -> Result<Option<i64>> {
     })
 }
 
+fn committed_end(log: &dyn Log, topic: &str, partition: u32) -> Result<i64> {
+    let range = log.range(topic, partition).map_err(error::log("ask for the range of the topic"))?;
+    Ok(range.end)
+}
+
 /// What a run to the end has before it: whoever does it, this processor or others of its group.
 pub(crate) struct Goal {
-    ends: BTreeMap<TopicPartition, i64>,
+    ends: BTreeMap<TopicPartition, End>,
     left: BTreeSet<TopicPartition>,
+}
+
+/// Where a partition ended when the run began.
+struct End {
+    /// What can be read.
+    committed: i64,
+    /// With what belongs to open transactions, and what is after that.
+    written: i64,
 }
 
 impl Goal {
@@ -95,16 +108,28 @@ impl Goal {
     pub(crate) fn of<'o>(log: &dyn Log, origins: impl Iterator<Item = &'o Origin>) -> Result<Self> {
         let mut ends = BTreeMap::new();
         for origin in origins {
-            let range = log.range(&origin.topic, origin.partition);
-            let end = range.map_err(error::log("ask for the range of the topic"))?.end;
-            ends.insert(TopicPartition::new(&origin.topic, origin.partition), end);
+            let committed = committed_end(log, &origin.topic, origin.partition)?;
+            let written = log.written_end(&origin.topic, origin.partition);
+            let written = written.map_err(error::log("ask for the end of the topic"))?;
+            ends.insert(TopicPartition::new(&origin.topic, origin.partition), End { committed, written });
         }
         Ok(Self { left: ends.keys().cloned().collect(), ends })
     }
 
+    /// How many offsets had been written when the run began and can't be read even now: a transaction that began before is still
+    /// open.
+    pub(crate) fn undecided(&self, log: &dyn Log) -> Result<u64> {
+        let mut undecided = 0;
+        for (partition, end) in self.ends.iter().filter(|(_, end)| end.written > end.committed) {
+            let now = committed_end(log, &partition.topic, partition.partition)?;
+            undecided += u64::try_from(end.written - now).unwrap_or_default();
+        }
+        Ok(undecided)
+    }
+
     /// Where a partition ends.
     pub(crate) fn end(&self, partition: &TopicPartition) -> Option<i64> {
-        self.ends.get(partition).copied()
+        self.ends.get(partition).map(|end| end.committed)
     }
 
     /// Whether everything is done.

@@ -30,8 +30,8 @@ const BREATH: Duration = Duration::from_millis(200);
 /// How long a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// Until all partitions are processed up to the records that are there when it begins, by this processor or by others of its
-    /// group.
+    /// Until all partitions are processed up to the records that can be read when it begins, by this processor or by others of its
+    /// group; [`Progress::undecided`] says what else was written by then.
     End,
     /// Until it is cancelled.
     Cancelled,
@@ -138,6 +138,9 @@ impl Processor {
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(goal) = &goal {
+            report.undecided = goal.undecided(&*self.log)?;
         }
         report.elapsed_s = begun.elapsed().as_secs_f64();
         Ok(report)

@@ -115,6 +115,9 @@ pub struct Progress {
     /// How often other processors have taken over what this one was at work on, without its doing: it had been stopped or cut off
     /// for too long. It gave its open commits up and joined the group anew.
     pub taken_over: u64,
+    /// Offsets of the topics read that were written when a run to the end began and that it could not read: they belong to
+    /// transactions that their producers have left open, or come after one. 0 in other runs, and before it ends.
+    pub undecided: u64,
     /// When the first record was read, since the run began; `None` while none was.
     pub first_read_s: Option<f64>,
     /// Since the run began.

@@ -20,6 +20,12 @@ pub trait Log: Send + Sync {
     /// First offset kept and the offset after the last committed record.
     fn range(&self, topic: &str, partition: u32) -> Result<Range<i64>>;
 
+    /// The offset after the last record that is written, also by transactions that are not decided yet: at least the end of
+    /// [`Log::range`]. Readers come to what lies between them when those are.
+    fn written_end(&self, topic: &str, partition: u32) -> Result<i64> {
+        Ok(self.range(topic, partition)?.end)
+    }
+
     /// Committed records from `offset` on, about `max_bytes` of keys, values and headers: at least one record when
     /// there is one, and none at the end of the partition. Go on at [`Fetched::next_offset`].
     ///

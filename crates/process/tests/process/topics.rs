@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use streamreel_process::{Error, KeepPayload, Processor, Settings, Until, names};
+use streamreel_process::{Error, KeepPayload, Processor, Progress, Settings, Until, names};
 use streamreel_topic::Log;
 
+use super::support::lake::Troubled;
 use super::support::*;
 
 #[test]
@@ -75,6 +76,31 @@ fn records_carry_their_source_and_reason() {
     assert_eq!(dead[0].value, clean);
     assert!(dead.iter().all(|d| d.headers.contains_key(names::DETAIL)), "{dead:?}");
     assert!(dead[2].headers.contains_key(names::CUT));
+}
+
+/// A run to the end ends although something was written behind an open transaction, and says how much.
+#[test]
+fn what_an_open_transaction_holds_up_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path());
+    feed(&*log, &dirty(1_000, 5));
+    let troubled = Troubled::new(log.clone(), -1, 0);
+    let mut processor = Processor::open(troubled.clone(), None, settings()).unwrap();
+    assert_eq!(run_to_end(&mut processor).undecided, 0);
+
+    troubled.undecided.store(7, Ordering::SeqCst);
+    assert_eq!(run_to_end(&mut processor).undecided, 7 * u64::from(PARTITIONS));
+    // What is decided by the time that it ends is not counted, whether it comes into this run or not.
+    feed(&*log, &dirty(1_000, 6));
+    let has_fed = AtomicBool::new(false);
+    let feed_once = |_: &Progress| {
+        if !has_fed.swap(true, Ordering::SeqCst) {
+            feed(&*log, &dirty(1_000, 7));
+        }
+    };
+    let summary = processor.run(Until::End, &NEVER, &feed_once).unwrap();
+    assert!(summary.counts.received >= 1_000, "{summary:?}");
+    assert_eq!(summary.undecided, 0);
 }
 
 /// The window is read again at every start: however often it stops, the same decisions.

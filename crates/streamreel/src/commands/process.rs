@@ -110,5 +110,13 @@ pub fn text(summary: &Summary) -> String {
             rebuilt.partition
         );
     }
+    if summary.undecided > 0 {
+        let _ = writeln!(
+            text,
+            "{} more offsets are held up by transactions that their producers have left open; brokers end those of one \
+             that is gone after a minute, and the next `streamreel process` goes on from there",
+            thousands(summary.undecided as i64)
+        );
+    }
     text
 }

@@ -1,5 +1,6 @@
 //! A real Kafka of its own for a test.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -35,8 +36,9 @@ impl Broker {
     }
 
     fn start_with(secure: Option<u16>) -> Self {
-        let (port, proxied) = (free_port(), (free_port(), free_port()));
-        let proxy = Proxy::start(proxied.1, proxied.0);
+        let (port, behind_proxy, listener) = (free_port(), free_port(), listen());
+        let proxied = (behind_proxy, listener.local_addr().expect("it listens").port());
+        let proxy = Proxy::start(listener, behind_proxy);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let broker = Self { folder, port, proxied, proxy, secure };
         broker.start_again();
@@ -108,9 +110,19 @@ impl Drop for Broker {
 /// A port with a free one after it (a broker's controller takes that), below those that the system gives to clients, so that it is
 /// still free when a program is started again.
 pub fn free_port() -> u16 {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    ports().find(|port| is_free(*port) && is_free(port + 1)).expect("two free ports")
+}
+
+/// Listens at such a port. To bind one that was tried and let go can fail: a process that another thread is just starting holds what
+/// this one has open, until it has become its program.
+pub fn listen() -> TcpListener {
+    ports().find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).expect("a free port")
+}
+
+/// Every other port of a stretch of this process, each once.
+fn ports() -> impl Iterator<Item = u16> {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() % 5_000) as u16 * 2;
-    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let mut ports = std::iter::repeat_with(|| first + TAKEN.fetch_add(2, Ordering::Relaxed)).take(500);
-    ports.find(|port| is_free(*port) && is_free(port + 1)).expect("two free ports")
+    std::iter::repeat_with(move || first + TAKEN.fetch_add(2, Ordering::Relaxed)).take(500)
 }

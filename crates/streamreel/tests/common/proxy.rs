@@ -18,9 +18,8 @@ struct Shared {
 }
 
 impl Proxy {
-    /// From one port to another.
-    pub fn start(from: u16, to: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", from)).expect("a free port");
+    /// From where it listens to a port.
+    pub fn start(listener: TcpListener, to: u16) -> Self {
         let shared = Arc::new(Shared { to, is_cut: AtomicBool::new(false), open: Mutex::default() });
         thread::spawn({
             let shared = Arc::clone(&shared);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufReader, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::broker::free_port;
+use super::broker::{free_port, listen};
 use super::http::message;
 use super::{repository, text};
 
@@ -61,7 +61,8 @@ struct Shared {
 impl Store {
     /// One with an empty bucket.
     pub fn start() -> Self {
-        let (port, proxy) = (free_port(), free_port());
+        let (port, listener) = (free_port(), listen());
+        let proxy = listener.local_addr().expect("it listens").port();
         let shared = Arc::new(Shared {
             to: port,
             harm: Mutex::new(Harm::None),
@@ -70,7 +71,6 @@ impl Store {
             open: Mutex::default(),
             connections: AtomicU64::new(0),
         });
-        let listener = TcpListener::bind(("127.0.0.1", proxy)).expect("a free port");
         thread::spawn({
             let shared = Arc::clone(&shared);
             move || {

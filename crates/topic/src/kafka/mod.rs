@@ -166,6 +166,14 @@ impl Log for KafkaLog {
         self.shared.range(&topic, partition)
     }
 
+    fn written_end(&self, topic: &str, partition: u32) -> Result<i64> {
+        let topic = self.shared.topic(topic)?;
+        topic.check(partition)?;
+        let asker = self.shared.asker(None, Isolation::Open)?;
+        let ends = self.shared.ends_of(&asker, &[(&topic.name, partition)], self.shared.place.limit)?;
+        Ok(ends.first().copied().unwrap_or_default())
+    }
+
     fn fetch(&self, topic: &str, partition: u32, offset: i64, max_bytes: usize) -> Result<Fetched> {
         let topic = self.shared.topic(topic)?;
         topic.check(partition)?;
@@ -375,16 +383,18 @@ impl Shared {
 
     fn range(&self, topic: &Topic, partition: u32) -> Result<Range<i64>> {
         let range = self.ranges(&[(&topic.name, partition)])?.pop().unwrap_or_default();
-        lock(&self.ranges).insert((topic.name.clone(), partition), range.clone());
-        Ok(range)
+        Ok(self.note_range(topic, partition, range))
     }
 
     /// The same of a partition whose start is known, or has been: whoever reads what is gone is told so.
     fn range_from(&self, topic: &Topic, partition: u32, start: i64) -> Result<Range<i64>> {
         let end = self.ends(&[(&topic.name, partition)])?.pop().unwrap_or_default();
-        let range = start..end.max(start);
+        Ok(self.note_range(topic, partition, start..end.max(start)))
+    }
+
+    fn note_range(&self, topic: &Topic, partition: u32, range: Range<i64>) -> Range<i64> {
         lock(&self.ranges).insert((topic.name.clone(), partition), range.clone());
-        Ok(range)
+        range
     }
 
     fn fetch(&self, topic: &Topic, partition: u32, offset: i64, max_bytes: usize) -> Result<Fetched> {

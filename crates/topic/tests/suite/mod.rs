@@ -256,16 +256,19 @@ pub fn two_consumers_of_one_partition_cannot_both_win(place: &Place<impl Gear>) 
 }
 
 pub fn an_open_transaction_holds_up_those_after_it(place: &Place<impl Gear>) {
-    if place.gear.is_gapless() {
-        // Where records get their offsets when they are committed, nobody waits.
-        return;
-    }
     let (mut slow, mut quick) = (place.producer("slow"), place.producer("quick"));
     slow.send(&place.topic, 0, numbered(0..1_000)).unwrap();
     // Records are on their way at once; that they have arrived can only be awaited.
     std::thread::sleep(Duration::from_millis(300));
     place.send(&mut *quick, 0, 0..10);
+    let written_end = || place.log.written_end(&place.topic, 0).unwrap();
+    if place.gear.is_gapless() {
+        // Where records get their offsets when they are committed, nobody waits.
+        assert_eq!((place.log.range(&place.topic, 0).unwrap(), written_end()), (0..10, 10));
+        return;
+    }
     assert_eq!(place.log.range(&place.topic, 0).unwrap(), 0..0);
+    assert!(written_end() >= 1_010, "{}", written_end());
     slow.abort().unwrap();
     let until = Instant::now() + Duration::from_secs(10);
     while place.log.range(&place.topic, 0).unwrap().is_empty() && Instant::now() < until {
@@ -274,6 +277,7 @@ pub fn an_open_transaction_holds_up_those_after_it(place: &Place<impl Gear>) {
     // What was aborted is skipped.
     assert_eq!(place.count(0), 10);
     assert!(place.read(0, 0, ALL)[0].offset(0) >= 1_000);
+    assert_eq!(written_end(), place.log.range(&place.topic, 0).unwrap().end);
 }
 
 pub fn wrong_calls_are_named(place: &Place<impl Gear>) {

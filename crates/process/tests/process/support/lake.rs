@@ -62,12 +62,14 @@ pub struct Troubled {
     pub commit_takes_ms: u64,
     /// Records fetched.
     pub fetched: AtomicU64,
+    /// Offsets after each partition's end that a transaction has written and not decided.
+    pub undecided: AtomicI64,
 }
 
 impl Troubled {
     pub fn new(log: Arc<EmbeddedLog>, commits_left: i64, commit_takes_ms: u64) -> Arc<Self> {
         let commits_left = Arc::new(AtomicI64::new(commits_left));
-        Arc::new(Self { log, commits_left, commit_takes_ms, fetched: AtomicU64::new(0) })
+        Arc::new(Self { log, commits_left, commit_takes_ms, fetched: AtomicU64::new(0), undecided: AtomicI64::new(0) })
     }
 }
 
@@ -83,6 +85,9 @@ impl Log for Troubled {
     }
     fn range(&self, topic: &str, partition: u32) -> Result<Range<i64>> {
         self.log.range(topic, partition)
+    }
+    fn written_end(&self, topic: &str, partition: u32) -> Result<i64> {
+        Ok(self.log.range(topic, partition)?.end + self.undecided.load(Ordering::SeqCst))
     }
     fn fetch(&self, topic: &str, partition: u32, offset: i64, max_bytes: usize) -> Result<Fetched> {
         let fetched = self.log.fetch(topic, partition, offset, max_bytes)?;

@@ -60,37 +60,98 @@ const LONGEST_PAUSE_MS: u32 = 20 * 60_000;
 /// So many things happen in one view at most.
 const MOST_ACTIONS: u32 = 30;
 
-/// Plays one whole view into the story.
-pub(crate) fn watch(story: &mut Story, dice: &mut Dice, habits: &Habits) {
-    if dice.chance(25) {
-        return never_plays(story, dice);
+/// So many heartbeats are played at one time.
+const BEATS: u32 = 4;
+
+/// How far a view is, and what is to come of it.
+pub(crate) struct Course {
+    stage: Stage,
+    /// Where the viewer leaves, content milliseconds.
+    leaves_at: u32,
+    /// The last moment that was watched again, or could have been.
+    reached: u32,
+    actions: u32,
+}
+
+/// What comes next.
+#[derive(Clone, Copy)]
+enum Stage {
+    Begins,
+    /// Plays on to there, where something happens.
+    Plays {
+        to: u32,
+        /// It is a moment that is watched again.
+        is_hot: bool,
+    },
+    Leaves,
+    Over,
+}
+
+impl Course {
+    /// That of a view which is to begin.
+    pub fn new() -> Self {
+        Self { stage: Stage::Begins, leaves_at: 0, reached: 0, actions: 0 }
     }
-    begin(story, dice, habits);
-    let leaves_at = off_the_half_second(story, habits.leaves_at(dice));
-    let mut reached = 0;
-    for _ in 0..MOST_ACTIONS {
-        let step = dice.between(4_000, 150_000.max(habits.duration_ms / 8));
-        let mut next = off_the_half_second(story, story.position_ms.saturating_add(step).min(leaves_at));
-        let hot = habits.hot_ms.iter().copied().find(|hot| story.position_ms < *hot && *hot <= next && *hot > reached);
-        if let Some(hot) = hot.filter(|_| can_seek(story)) {
-            next = hot;
-        }
-        story.run_to(next);
-        if story.position_ms >= leaves_at {
-            break;
-        }
-        if hot == Some(next) {
-            reached = next;
-            if dice.chance(240) {
-                let back = dice.between(8_000, 40_000).min(story.position_ms);
-                seek_to(story, dice, story.position_ms - back);
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// Plays the next stretch of the view into the story. What follows it happens at the story's time or later.
+    pub fn go_on(&mut self, story: &mut Story, dice: &mut Dice, habits: &Habits) {
+        match self.stage {
+            Stage::Begins if dice.chance(25) => {
+                never_plays(story, dice);
+                self.stage = Stage::Over;
             }
-            continue;
+            Stage::Begins => {
+                begin(story, dice, habits);
+                self.leaves_at = off_the_half_second(story, habits.leaves_at(dice));
+                self.stage = self.next(story, dice, habits);
+            }
+            Stage::Plays { to, is_hot } if story.run_for(BEATS, to) => {
+                if story.position_ms >= self.leaves_at {
+                    self.stage = Stage::Leaves;
+                    return;
+                }
+                if is_hot {
+                    self.reached = to;
+                    watch_again(story, dice);
+                } else {
+                    act(story, dice);
+                }
+                self.stage = self.next(story, dice, habits);
+            }
+            Stage::Leaves if story.run_for(BEATS, self.leaves_at) => {
+                leave(story, dice, habits);
+                self.stage = Stage::Over;
+            }
+            Stage::Plays { .. } | Stage::Leaves | Stage::Over => {}
         }
-        act(story, dice);
     }
-    story.run_to(leaves_at);
-    leave(story, dice, habits);
+
+    fn next(&mut self, story: &Story, dice: &mut Dice, habits: &Habits) -> Stage {
+        if self.actions == MOST_ACTIONS {
+            return Stage::Leaves;
+        }
+        self.actions += 1;
+        let step = dice.between(4_000, 150_000.max(habits.duration_ms / 8));
+        let mut to = off_the_half_second(story, story.position_ms.saturating_add(step).min(self.leaves_at));
+        let is_ahead = |hot: &u32| story.position_ms < *hot && *hot <= to && *hot > self.reached;
+        let hot = habits.hot_ms.iter().copied().find(is_ahead);
+        if let Some(hot) = hot.filter(|_| can_seek(story)) {
+            to = hot;
+        }
+        Stage::Plays { to, is_hot: hot == Some(to) }
+    }
+}
+
+/// Some go back a little.
+fn watch_again(story: &mut Story, dice: &mut Dice) {
+    if dice.chance(240) {
+        let back = dice.between(8_000, 40_000).min(story.position_ms);
+        seek_to(story, dice, story.position_ms - back);
+    }
 }
 
 /// Where positions follow from the clock alone, a segment must not end on a half second: it is where a second begins to

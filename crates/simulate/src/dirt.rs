@@ -40,6 +40,19 @@ const MOST_LATE_MS: u32 = 8 * 3_600_000;
 /// An event is called late from here on.
 pub(crate) const LATE_MS: i64 = 10 * 60_000;
 
+/// Events of a view that are new.
+pub(crate) struct Stretch<'a> {
+    /// All events of the view so far.
+    pub items: &'a mut [Item],
+    /// The first new one.
+    pub from: usize,
+    /// No more events follow.
+    pub is_last: bool,
+    /// See [`Dirt::delay_ms`].
+    pub delay_ms: i64,
+    pub player: &'a Player,
+}
+
 /// How much goes wrong.
 pub(crate) struct Dirt {
     /// Dirty records for a true event: so many for certain, and one more with that share.
@@ -69,17 +82,23 @@ impl Dirt {
         }
     }
 
-    /// Plans how the events of a view arrive, in the order of arrival, and marks those that are lost or written wrongly.
-    pub fn plan(&self, items: &mut [Item], player: &Player, dice: &mut Dice, sendings: &mut Vec<Sending>) {
-        sendings.clear();
+    /// How long whatever the player of a view sends is on its way at least.
+    pub fn delay_ms(&self, dice: &mut Dice) -> i64 {
         let network_ms = dice.wait(20, 350);
         let offline_ms = if dice.share(self.offline) { dice.wait(20 * 60_000, MOST_LATE_MS) } else { 0 };
-        for index in 0..items.len() {
+        network_ms + offline_ms
+    }
+
+    /// Plans how the events of a stretch arrive, beside what is planned already and in the order of arrival, and marks those
+    /// that are lost or written wrongly.
+    pub fn plan(&self, stretch: Stretch<'_>, dice: &mut Dice, sendings: &mut Vec<Sending>) {
+        let Stretch { items, from, is_last, delay_ms, player } = stretch;
+        for index in from..items.len() {
             if dice.share(self.loss) {
                 items[index].lost = true;
                 continue;
             }
-            let mut arrival_ms = items[index].ts_ms + network_ms + offline_ms;
+            let mut arrival_ms = items[index].ts_ms + delay_ms;
             if self.jitter {
                 arrival_ms += dice.wait(0, 120);
                 if dice.share(self.disorder) {
@@ -99,7 +118,7 @@ impl Dirt {
                 sendings.push(sending);
             }
             if dirty == 0 && dice.share(self.flaw) {
-                items[index].flaw = flaw(items, index, player, dice);
+                items[index].flaw = flaw(items, index, is_last, player, dice);
             }
         }
         sendings.sort_unstable();
@@ -148,10 +167,10 @@ fn reason(player: &Player, dice: &mut Dice) -> Reject {
 }
 
 /// A field that this event can carry wrongly without any number changing: never a `sequence` that decides an order.
-fn flaw(items: &[Item], index: usize, player: &Player, dice: &mut Dice) -> Option<Correction> {
+fn flaw(items: &[Item], index: usize, is_last: bool, player: &Player, dice: &mut Dice) -> Option<Correction> {
     let here = items[index].ts_ms;
-    let alone =
-        (index == 0 || items[index - 1].ts_ms != here) && items.get(index + 1).is_none_or(|next| next.ts_ms != here);
+    let is_elsewhen = |other: &Item| other.ts_ms != here;
+    let alone = (index == 0 || is_elsewhen(&items[index - 1])) && items.get(index + 1).map_or(is_last, is_elsewhen);
     let field = Correction::ALL[dice.below(Correction::ALL.len() as u64) as usize];
     let sent = match field {
         Correction::DurationS => player.duration,

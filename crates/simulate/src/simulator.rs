@@ -1,8 +1,10 @@
 //! The engine: begins views when records are due, and sends what the running views have to send in the order of arrival.
 //!
-//! A view is played through when it begins, and its records wait in its slot; a heap of slots by next arrival merges them.
-//! So memory grows with the views that run at one time and with the videos, not with the records. All chance is drawn when
-//! a view begins, and when that is depends on nothing but the records before it: the size of a batch changes no byte.
+//! The records of a view wait in its slot; a heap of slots by when they wake merges them. So memory grows with the views that run at
+//! one time and with the videos, not with the records. Where a number of records is asked for, a view is played through when it
+//! begins, which tells how many it takes; at a rate it is played stretch by stretch, when its time has come, so that no more is
+//! in memory than has happened. Chance is drawn from one stream when views begin, and from one of each view when it goes on, and
+//! when that is depends on nothing but the records before it: the size of a batch changes no byte.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,10 +15,10 @@ use streamreel_event::Correction;
 
 use crate::audience::{self, Audience, Player, Viewer};
 use crate::batch::Batch;
-use crate::behaviour::{self, Habits};
+use crate::behaviour::{self, Course, Habits};
 use crate::catalogue::{Catalogue, Titles};
 use crate::dice::{Dice, mix};
-use crate::dirt::{self, Dirt, Form, LATE_MS, Sending};
+use crate::dirt::{self, Dirt, Form, LATE_MS, Sending, Stretch};
 use crate::error::Error;
 use crate::pace::Clock;
 use crate::settings::{Pace, Players, Settings};
@@ -29,31 +31,121 @@ use crate::wire::{self, Head};
 const QUIET_MS: i64 = 31 * 60_000;
 /// Orders the videos by popularity, differently for each seed.
 const POPULARITY_SALT: u64 = 0x7a69_706d;
+/// Tells the chance of a view from that of the others.
+const VIEW_SALT: u64 = 0x0076_6965_7773;
 /// How often another viewer is looked for before the daily rhythm, or the wish for an idle one, is let go.
 const TRIES: u32 = 32;
 
 /// A view that runs, and the buffers for the next one.
-#[derive(Default)]
 struct Slot {
-    items: Vec<Item>,
-    segments: Vec<(u32, u32)>,
-    duration_ms: u32,
+    story: Story,
+    course: Course,
+    /// Of what is to come, where the view is played stretch by stretch.
+    dice: Dice,
+    delay_ms: i64,
+    /// In the order of arrival.
     sendings: Vec<Sending>,
     next: usize,
+    has_sent: bool,
     head: Head,
     video: u32,
+    /// Number of the viewer.
+    viewer: u32,
     /// Index of the region, if the player sends one.
     region: Option<usize>,
 }
 
 impl Slot {
+    fn new() -> Self {
+        Self {
+            story: Story::new(audience::full_player()),
+            course: Course::new(),
+            dice: Dice::new(0),
+            delay_ms: 0,
+            sendings: Vec::new(),
+            next: 0,
+            has_sent: false,
+            head: Head::default(),
+            video: 0,
+            viewer: 0,
+            region: None,
+        }
+    }
+
+    /// Begins another view in the same buffers; nothing has happened yet.
+    fn begin(&mut self, at_ms: i64, player: Player, duration_ms: u32) {
+        self.story.begin(at_ms, player, duration_ms);
+        self.course = Course::new();
+        self.sendings.clear();
+        self.next = 0;
+        self.has_sent = false;
+    }
+
+    /// Plays the whole view by these dice.
+    fn play_through(&mut self, dice: &mut Dice, habits: &Habits, dirt: &Dirt) {
+        while !self.course.is_over() {
+            self.course.go_on(&mut self.story, dice, habits);
+        }
+        self.delay_ms = dirt.delay_ms(dice);
+        dirt.plan(stretch(&mut self.story, 0, true, self.delay_ms), dice, &mut self.sendings);
+    }
+
+    /// Plays the first stretch by dice of its own.
+    fn play_first(&mut self, dice: Dice, habits: &Habits, dirt: &Dirt) {
+        self.dice = dice;
+        self.delay_ms = dirt.delay_ms(&mut self.dice);
+        self.fit();
+        self.play_on(habits, dirt);
+    }
+
+    /// Plays the next stretch.
+    fn play_on(&mut self, habits: &Habits, dirt: &Dirt) {
+        let from = self.story.items.len();
+        self.course.go_on(&mut self.story, &mut self.dice, habits);
+        self.sendings.drain(..self.next);
+        self.next = 0;
+        let stretch = stretch(&mut self.story, from, self.course.is_over(), self.delay_ms);
+        dirt.plan(stretch, &mut self.dice, &mut self.sendings);
+    }
+
+    /// Lets buffers not keep the room of an earlier view that was much longer.
+    fn fit(&mut self) {
+        let room = |len: usize| 2 * len + 16;
+        let Self { story, sendings, .. } = self;
+        story.items.shrink_to(room(story.items.len()));
+        story.segments.shrink_to(room(story.segments.len()));
+        sendings.shrink_to(room(sendings.len()));
+    }
+
+    /// When the next record arrives, or the view goes on.
+    fn wakes_ms(&self, stop_ms: i64) -> Option<i64> {
+        let arrival_ms = self.sendings.get(self.next).map(|sending| sending.arrival_ms);
+        arrival_ms.into_iter().chain(self.goes_on_ms(stop_ms)).min()
+    }
+
+    /// When the view goes on; `None` when nothing more happens, or not before the simulation ends.
+    fn goes_on_ms(&self, stop_ms: i64) -> Option<i64> {
+        (!self.course.is_over() && self.story.now_ms <= stop_ms).then_some(self.story.now_ms)
+    }
+
+    /// Whether the view goes on before its next record arrives.
+    fn goes_on_first(&self, stop_ms: i64) -> bool {
+        let arrival_ms = self.sendings.get(self.next).map_or(i64::MAX, |sending| sending.arrival_ms);
+        self.goes_on_ms(stop_ms).is_some_and(|now_ms| now_ms <= arrival_ms)
+    }
+
     /// Where the sending is that comes after the present one. Those that no longer arrive are left out here, since most of a
     /// view's are to come when a simulation is stopped.
     fn next_that_arrives(&self, stop_ms: i64) -> usize {
         let rest = self.sendings.iter().enumerate().skip(self.next + 1);
-        let mut arriving = rest.filter(|(_, sending)| arrives(sending, &self.items[sending.item as usize], stop_ms));
+        let item = |sending: &Sending| &self.story.items[sending.item as usize];
+        let mut arriving = rest.filter(|(_, sending)| arrives(sending, item(sending), stop_ms));
         arriving.next().map_or(self.sendings.len(), |(at, _)| at)
     }
+}
+
+fn stretch(story: &mut Story, from: usize, is_last: bool, delay_ms: i64) -> Stretch<'_> {
+    Stretch { items: &mut story.items, from, is_last, delay_ms, player: &story.player }
 }
 
 /// Whether a record arrives although the simulation ends then: an event that had happened does, at the end.
@@ -75,11 +167,9 @@ pub struct Simulator {
     /// Popularity by Zipf's law, cumulative, and the videos in that order.
     popularity: Vec<u64>,
     by_popularity: Vec<u32>,
-    /// Where a view is made; its slot then takes what it needs.
-    story: Story,
     slots: Vec<Slot>,
     free: Vec<usize>,
-    /// Next arrival, number of the view, slot.
+    /// When a slot wakes, number of the view, slot.
     queue: BinaryHeap<Reverse<(i64, u64, usize)>>,
     busy: HashSet<u32>,
     busy_until: BinaryHeap<Reverse<(i64, u32)>>,
@@ -129,7 +219,6 @@ impl Simulator {
             habits,
             popularity,
             by_popularity,
-            story: Story::new(audience::full_player()),
             slots: Vec::new(),
             free: Vec::new(),
             queue: BinaryHeap::new(),
@@ -183,9 +272,9 @@ impl Simulator {
         self.tally.truth(self.seed, &self.titles, self.queue.len() as u64)
     }
 
-    /// Begins a view or sends a record. False when nothing is to be done until then.
+    /// Begins a view, lets one go on, or sends a record. False when nothing is to be done until then.
     fn step(&mut self, until_ms: i64, batch: &mut Batch) -> bool {
-        let next_ms = self.queue.peek().map(|Reverse((arrival_ms, ..))| *arrival_ms);
+        let next_ms = self.queue.peek().map(|Reverse((wakes_ms, ..))| *wakes_ms);
         if self.left != Some(0) {
             let due_ms = self.clock.due_ms(self.claimed).max(self.now_ms);
             if self.stop_ms.is_some_and(|stop_ms| due_ms >= stop_ms) {
@@ -205,26 +294,37 @@ impl Simulator {
         if next_ms > until_ms {
             return false;
         }
-        self.send(batch);
+        self.wake(batch);
         true
     }
 
-    /// Sends the record that arrives next, if it still does.
-    fn send(&mut self, batch: &mut Batch) {
+    /// Lets the view go on that does next, or sends the record that arrives next, if it still does.
+    fn wake(&mut self, batch: &mut Batch) {
+        let Some(Reverse((_, _, index))) = self.queue.peek().copied() else { return };
+        let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
+        let slot = &mut self.slots[index];
+        if slot.goes_on_first(stop_ms) {
+            slot.play_on(&self.habits[slot.video as usize], &self.dirt);
+            self.free_viewer_after(index);
+        } else if slot.next < slot.sendings.len() {
+            self.send(index, batch);
+        }
         let Some(mut top) = self.queue.peek_mut() else { return };
-        let Reverse((_, _, index)) = *top;
+        if let Some(wakes_ms) = self.slots[index].wakes_ms(stop_ms) {
+            top.0.0 = wakes_ms;
+        } else {
+            PeekMut::pop(top);
+            self.end_view(index);
+        }
+    }
+
+    /// Sends the next record of a view, if it still arrives.
+    fn send(&mut self, index: usize, batch: &mut Batch) {
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
         let slot = &mut self.slots[index];
         let sending = slot.sendings[slot.next];
-        let is_first = slot.next == 0;
         slot.next = slot.next_that_arrives(stop_ms);
-        if slot.next < slot.sendings.len() {
-            top.0.0 = slot.sendings[slot.next].arrival_ms;
-            drop(top);
-        } else {
-            PeekMut::pop(top);
-        }
-        let item = &slot.items[sending.item as usize];
+        let item = &slot.story.items[sending.item as usize];
         if arrives(&sending, item, stop_ms) {
             let arrival_ms = sending.arrival_ms.min(stop_ms);
             let (head, player, number) = (&slot.head, &slot.head.player, sending.item);
@@ -245,10 +345,8 @@ impl Simulator {
                 Form::Reject(reason) => self.tally.reject(reason),
             }
             self.now_ms = arrival_ms;
-            self.claimed += u64::from(!is_first);
-        }
-        if slot.next == slot.sendings.len() {
-            self.end_view(index);
+            self.claimed += u64::from(slot.has_sent);
+            slot.has_sent = true;
         }
     }
 
@@ -256,60 +354,64 @@ impl Simulator {
     fn end_view(&mut self, index: usize) {
         let slot = &self.slots[index];
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
-        let happened = slot.items.partition_point(|item| item.ts_ms <= stop_ms);
-        let items = &slot.items[..happened];
+        let story = &slot.story;
+        let happened = story.items.partition_point(|item| item.ts_ms <= stop_ms);
+        let items = &story.items[..happened];
         let says_where = |item: &Item| item.flaw != Some(Correction::Region);
         let place = slot.region.filter(|_| items.iter().any(says_where));
-        self.tally.view(slot.video, slot.duration_ms, items, &slot.segments, place);
+        self.tally.view(slot.video, story.duration_ms, items, &story.segments, place);
         self.tally.lost += items.iter().filter(|item| item.lost).count() as u64;
         self.free.push(index);
     }
 
     fn begin_view(&mut self, at_ms: i64) {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
+            self.slots.push(Slot::new());
             self.slots.len() - 1
         });
         let mut viewer = self.find_viewer(at_ms);
         let video = self.find_video();
         let duration_ms = self.titles.durations_ms[video as usize];
-        let (story, slot) = (&mut self.story, &mut self.slots[index]);
-        story.begin(at_ms, viewer.player, duration_ms);
-        behaviour::watch(story, &mut self.dice, &self.habits[video as usize]);
-        self.dirt.plan(&mut story.items, &viewer.player, &mut self.dice, &mut slot.sendings);
-        if let Some(left) = self.left.filter(|left| slot.sendings.len() as u64 >= *left) {
-            viewer.player = last_player(&viewer.player, self.players);
-            story.begin(at_ms, viewer.player, duration_ms);
-            behaviour::watch_exactly(story, left as usize);
-            Dirt::plan_clean(&story.items, &mut slot.sendings);
+        let (slot, habits) = (&mut self.slots[index], &self.habits[video as usize]);
+        slot.begin(at_ms, viewer.player, duration_ms);
+        if let Some(left) = self.left {
+            slot.play_through(&mut self.dice, habits, &self.dirt);
+            if slot.sendings.len() as u64 >= left {
+                viewer.player = last_player(&viewer.player, self.players);
+                slot.story.begin(at_ms, viewer.player, duration_ms);
+                behaviour::watch_exactly(&mut slot.story, left as usize);
+                Dirt::plan_clean(&slot.story.items, &mut slot.sendings);
+            }
+            slot.fit();
+            self.left = Some(left - slot.sendings.len() as u64);
+        } else {
+            slot.play_first(Dice::new(mix(self.seed ^ VIEW_SALT) ^ self.views), habits, &self.dirt);
         }
-        let ends_ms = story.now_ms;
-        take(&story.items, &mut slot.items);
-        take(&story.segments, &mut slot.segments);
-        slot.sendings.shrink_to(room(slot.sendings.len()));
-        slot.duration_ms = duration_ms;
-        self.left = self.left.map(|left| left - slot.sendings.len() as u64);
-        slot.next = 0;
         slot.video = video;
+        slot.viewer = viewer.number;
         slot.region = viewer.player.place.then_some(viewer.region);
         let title = &self.titles.ids[video as usize];
         slot.head.begin(self.seed, self.mask, self.views, &viewer, title, duration_ms);
         if !viewer.player.session {
             self.busy.insert(viewer.number);
-            self.busy_until.push(Reverse((ends_ms + QUIET_MS, viewer.number)));
         }
-        match slot.sendings.first() {
-            Some(first) => {
-                self.queue.push(Reverse((first.arrival_ms, self.views, index)));
-                self.claimed += 1;
-            }
-            // everything was lost
-            None => {
-                self.end_view(index);
-                self.claimed += 1;
-            }
+        // Without one everything was lost.
+        let wakes_ms = slot.wakes_ms(i64::MAX);
+        self.free_viewer_after(index);
+        match wakes_ms {
+            Some(wakes_ms) => self.queue.push(Reverse((wakes_ms, self.views, index))),
+            None => self.end_view(index),
         }
+        self.claimed += 1;
         self.views += 1;
+    }
+
+    /// Lets a viewer without sessions watch something else some time after a view that is over.
+    fn free_viewer_after(&mut self, index: usize) {
+        let slot = &self.slots[index];
+        if slot.course.is_over() && !slot.story.player.session {
+            self.busy_until.push(Reverse((slot.story.now_ms + QUIET_MS, slot.viewer)));
+        }
     }
 
     /// Someone who is awake and does not watch anything. If all are busy, someone gets a session, which keeps views apart.
@@ -349,16 +451,4 @@ impl Simulator {
 /// The player of the view that ends a simulation: one with a session, unless only minimal players are wanted.
 fn last_player(player: &Player, players: Players) -> Player {
     if audience::is_minimal(players) { *player } else { audience::full_player() }
-}
-
-/// Copies into a buffer that is used again, without letting it keep the room of a view that was much longer.
-fn take<T: Copy>(from: &[T], into: &mut Vec<T>) {
-    into.clear();
-    into.shrink_to(room(from.len()));
-    into.extend_from_slice(from);
-}
-
-/// Room that a buffer may keep for so many elements.
-fn room(len: usize) -> usize {
-    2 * len + 16
 }

@@ -207,8 +207,16 @@ impl Story {
 
     /// Plays on to `target_ms`, with heartbeats on the way.
     pub fn run_to(&mut self, target_ms: u32) {
+        while !self.run_for(u32::MAX, target_ms) {}
+    }
+
+    /// The same for at most so many heartbeats. True: it is there.
+    pub fn run_for(&mut self, beats: u32, target_ms: u32) -> bool {
         let target_ms = target_ms.min(self.duration_ms);
-        while self.position_ms < target_ms {
+        for _ in 0..beats {
+            if self.position_ms >= target_ms {
+                break;
+            }
             let to_beat = (self.next_beat_ms - self.now_ms).max(0);
             let to_target = wall_ms(target_ms - self.position_ms, self.rate);
             if to_target < to_beat {
@@ -220,6 +228,7 @@ impl Story {
                 self.beat();
             }
         }
+        self.position_ms >= target_ms
     }
 
     /// A seek that the player reports; playback, if it goes on, goes on at `to_ms`.

@@ -112,6 +112,27 @@ fn a_simulation_that_is_stopped_knows_what_was_watched_until_then() {
     }
 }
 
+/// Views go on stretch by stretch, and end wherever the stop finds them.
+#[test]
+fn a_simulation_at_a_rate_knows_the_truth_for_many_seeds() {
+    for seed in 200..240 {
+        let per_s = 1.0 + (seed % 7) as f64 * 3.0;
+        let settings = Settings {
+            pace: Pace::Rate { per_s, for_ms: Some(seed as i64 % 9 * 1_234_567 + 5_000) },
+            seed,
+            users: (seed % 3 == 0).then_some(seed % 40 + 1),
+            videos: (seed % 5 == 0).then_some(seed as u32 % 90 + 1),
+            dirt_ratio: (seed % 10) as f64 / 11.0,
+            ..Settings::default()
+        };
+        let mut simulator = simulator(&settings);
+        let derived = derive::draw(&mut simulator);
+        let truth = simulator.truth();
+        assert_eq!(truth.unfinished_views, 0);
+        assert_same(&derived.truth(&truth), &truth, &format!("{settings:?}"));
+    }
+}
+
 #[test]
 fn loss_takes_events_away_and_leaves_the_truth() {
     let mut whole = simulator(&Settings { pace: records(30_000, 7), loss_ratio: 0.0, ..Settings::default() });

@@ -23,7 +23,8 @@ const INTRO: &str = "# Performance
 
 Each section but the last was measured in one run of the command that is its heading, which wrote it, on the day that it names; `cargo xtask bench` runs all of them. \
 Whatever is compared was measured in the same run, turn by turn. A virtual machine shares caches and memory with its \
-neighbours; a random read, where a section says what one took, tells how much it had of them. k and M are thousands and \
+neighbours; a random read, where a section says what one took, tells how much it had of them. Stolen is CPU time in which \
+programs could have run and neighbours did. k and M are thousands and \
 millions, GB are 10^9 bytes; memory is the peak of the resident set, CPU time is user and system time of all threads.
 ";
 

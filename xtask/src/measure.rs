@@ -275,9 +275,49 @@ pub fn load() -> f64 {
     text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(f64::NAN)
 }
 
+/// CPU time of the whole machine since it was started, in ticks.
+#[derive(Clone, Copy)]
+pub struct CpuTime {
+    /// What was run.
+    ran: u64,
+    /// What was ready to run while a virtual machine's neighbours had the core.
+    stolen: u64,
+}
+
+impl CpuTime {
+    /// So far.
+    pub fn now() -> Self {
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        Self::of(&text)
+    }
+
+    /// By the first line of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal.
+    fn of(stat: &str) -> Self {
+        let all = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+        let ticks: Vec<u64> = all.map(|ticks| ticks.parse().unwrap_or_default()).collect();
+        let sum = |fields: &[usize]| fields.iter().filter_map(|field| ticks.get(*field)).sum();
+        Self { ran: sum(&[0, 1, 2, 5, 6]), stolen: sum(&[7]) }
+    }
+
+    /// Which share of what could have run since was stolen.
+    pub fn stolen_since(self, earlier: Self) -> f64 {
+        let (ran, stolen) = (self.ran.saturating_sub(earlier.ran), self.stolen.saturating_sub(earlier.stolen));
+        stolen as f64 / (ran + stolen).max(1) as f64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stolen_time_is_a_share_of_what_could_have_run() {
+        let (before, after) = ("cpu  10 0 10 500 9 0 0 5 0 0\ncpu0 1", "cpu  50 10 30 900 99 5 5 25 0 0");
+        let (before, after) = (CpuTime::of(before), CpuTime::of(after));
+        assert!((after.stolen_since(before) - 0.2).abs() < 1e-12);
+        assert_eq!(before.stolen_since(before), 0.0);
+        assert!(CpuTime::now().ran > 0);
+    }
 
     #[test]
     fn medians() {

@@ -56,9 +56,16 @@ fn main() -> Result<(), Failure> {
     run(&batches, WARM_UP, pause, &mut without(&mut idempotent))?;
     for interval_ms in intervals_ms {
         let interval = Duration::from_millis(interval_ms.parse()?);
-        for _ in 0..rounds {
-            let with = run(&batches, records, interval, &mut in_transactions(&mut *transactional))?;
-            let without = run(&batches, records, interval, &mut without(&mut idempotent))?;
+        for round in 0..rounds {
+            let mut with = || run(&batches, records, interval, &mut in_transactions(&mut *transactional));
+            let mut without = || run(&batches, records, interval, &mut without(&mut idempotent));
+            // Who comes second has a broker that has compiled more, or a machine that has become slower.
+            let (with, without) = if round % 2 == 0 {
+                (with()?, without()?)
+            } else {
+                let without = without()?;
+                (with()?, without)
+            };
             println!(
                 "{{\"interval_ms\":{interval_ms},\"transactional_per_s\":{:.0},\"idempotent_per_s\":{:.0},\"commits\":{},\
                  \"commit_ms\":{:.2},\"flush_ms\":{:.2}}}",
@@ -76,7 +83,7 @@ fn idempotent(servers: &str) -> Result<Idempotent, Failure> {
         ("enable.idempotence", "true"),
         ("delivery.report.only.error", "true"),
         ("compression.type", "lz4"),
-        ("linger.ms", "50"),
+        ("linger.ms", "200"),
         ("queue.buffering.max.messages", "500000"),
         ("queue.buffering.max.kbytes", "131072"),
     ];

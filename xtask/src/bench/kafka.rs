@@ -26,6 +26,8 @@ const P99_MS: f64 = 500.0;
 const MOVING_LOAD: &str = "20000";
 const PAUSE_S: f64 = 3.0;
 const PRICE_PERCENT: f64 = 5.0;
+/// At least so many rounds for the price: the two rates differ by less than a machine does from one minute to the next.
+const PRICE_ROUNDS: usize = 6;
 /// Between two commits of the cleaned topics, unless it is set.
 const DEFAULT_MS: u64 = 500;
 /// Where readers are not to wait.
@@ -48,7 +50,7 @@ pub fn kafka(sizes: &Sizes, scratch: &Scratch, page: &mut Page) -> Result<()> {
 /// What transactions cost: at the producers themselves, and as a share of what the whole way, of that pace, takes.
 fn transactions(sizes: &Sizes, whole_way_per_s: f64, page: &mut Page) -> Result<()> {
     let broker = Broker::start()?;
-    let (records, rounds) = (sizes.process, sizes.rounds.max(3));
+    let (records, rounds) = (sizes.process, sizes.rounds.max(PRICE_ROUNDS));
     let args = [broker.address(), records.to_string(), rounds.to_string()];
     let args = args.into_iter().chain([DEFAULT_MS, SOON_MS].map(|interval| interval.to_string()));
     let cost = run(command(target().join("release/examples/produce"), &[]).args(args))?;
@@ -81,7 +83,7 @@ fn transactions(sizes: &Sizes, whole_way_per_s: f64, page: &mut Page) -> Result<
     page.require(what, &target, format!("{of_whole_way:.1} %"), of_whole_way <= PRICE_PERCENT);
     let how = format!(
         "{} records a round in batches of 5,000 through the log's producer, committed at an interval, and through one that is idempotent \
-         and has no transactions, flushed as often; the same settings, code and broker, turn by turn. `process` commits the cleaned topics \
+         and has no transactions, flushed as often; the same settings, code and broker, turn by turn, each first in every other round. `process` commits the cleaned topics \
          each {DEFAULT_MS} ms unless `process.topics_interval` says otherwise. The price is the median of the rounds': {by_default:.1} % at \
          {DEFAULT_MS} ms, {soon:.1} % at {SOON_MS} ms of a producer that does nothing else. In `process`, decoding, bronze and the broker use the \
          same cores: what a record takes longer in transactions is {of_whole_way:.1} % of what it takes there ({}, the median of `process` on a Kafka above). What a commit and a flush take are medians within a round, with what was lingering.",

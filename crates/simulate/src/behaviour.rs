@@ -93,6 +93,11 @@ impl Course {
         Self { stage: Stage::Begins, leaves_at: 0, reached: 0, actions: 0 }
     }
 
+    /// That of a view of which nothing more is to come.
+    pub fn over() -> Self {
+        Self { stage: Stage::Over, ..Self::new() }
+    }
+
     pub fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
     }

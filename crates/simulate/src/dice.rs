@@ -1,4 +1,4 @@
-//! The simulator's only source of chance: one PCG generator, read through integer arithmetic alone, so that a seed gives
+//! The simulator's only source of chance: PCG generators, read through integer arithmetic alone, so that a seed gives
 //! the same bytes on every machine and with every version of the crates around it.
 
 use rand_core::Rng;

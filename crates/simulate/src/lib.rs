@@ -36,6 +36,7 @@ mod error;
 mod pace;
 mod settings;
 mod simulator;
+mod slot;
 mod story;
 mod truth;
 mod wire;

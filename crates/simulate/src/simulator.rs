@@ -2,9 +2,10 @@
 //!
 //! The records of a view wait in its slot; a heap of slots by when they wake merges them. So memory grows with the views that run at
 //! one time and with the videos, not with the records. Where a number of records is asked for, a view is played through when it
-//! begins, which tells how many it takes; at a rate it is played stretch by stretch, when its time has come, so that no more is
-//! in memory than has happened. Chance is drawn from one stream when views begin, and from one of each view when it goes on, and
-//! when that is depends on nothing but the records before it: the size of a batch changes no byte.
+//! begins, which tells how many it takes; at a rate it is played stretch by stretch, each when its time has come, so that little
+//! more is in memory than has happened. Then what happens in a view is drawn from a stream of chance of its own, and else from the
+//! one from which its viewer and video are; when that is depends on nothing but the records before: the size of a batch changes no
+//! byte, nor does when it becomes known that the simulation will be stopped.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,16 +16,17 @@ use streamreel_event::Correction;
 
 use crate::audience::{self, Audience, Player, Viewer};
 use crate::batch::Batch;
-use crate::behaviour::{self, Course, Habits};
+use crate::behaviour::Habits;
 use crate::catalogue::{Catalogue, Titles};
 use crate::dice::{Dice, mix};
-use crate::dirt::{self, Dirt, Form, LATE_MS, Sending, Stretch};
+use crate::dirt::{self, Dirt, Form, LATE_MS};
 use crate::error::Error;
 use crate::pace::Clock;
 use crate::settings::{Pace, Players, Settings};
-use crate::story::{Item, Story};
+use crate::slot::{Slot, arrives};
+use crate::story::Item;
 use crate::truth::{Tally, Truth};
-use crate::wire::{self, Head};
+use crate::wire;
 
 /// A viewer whose player sends no session begins nothing else for so long after a view: within 30 min, two views of one
 /// video would be one.
@@ -35,123 +37,6 @@ const POPULARITY_SALT: u64 = 0x7a69_706d;
 const VIEW_SALT: u64 = 0x0076_6965_7773;
 /// How often another viewer is looked for before the daily rhythm, or the wish for an idle one, is let go.
 const TRIES: u32 = 32;
-
-/// A view that runs, and the buffers for the next one.
-struct Slot {
-    story: Story,
-    course: Course,
-    /// Of what is to come, where the view is played stretch by stretch.
-    dice: Dice,
-    delay_ms: i64,
-    /// In the order of arrival.
-    sendings: Vec<Sending>,
-    next: usize,
-    has_sent: bool,
-    head: Head,
-    video: u32,
-    /// Number of the viewer.
-    viewer: u32,
-    /// Index of the region, if the player sends one.
-    region: Option<usize>,
-}
-
-impl Slot {
-    fn new() -> Self {
-        Self {
-            story: Story::new(audience::full_player()),
-            course: Course::new(),
-            dice: Dice::new(0),
-            delay_ms: 0,
-            sendings: Vec::new(),
-            next: 0,
-            has_sent: false,
-            head: Head::default(),
-            video: 0,
-            viewer: 0,
-            region: None,
-        }
-    }
-
-    /// Begins another view in the same buffers; nothing has happened yet.
-    fn begin(&mut self, at_ms: i64, player: Player, duration_ms: u32) {
-        self.story.begin(at_ms, player, duration_ms);
-        self.course = Course::new();
-        self.sendings.clear();
-        self.next = 0;
-        self.has_sent = false;
-    }
-
-    /// Plays the whole view by these dice.
-    fn play_through(&mut self, dice: &mut Dice, habits: &Habits, dirt: &Dirt) {
-        while !self.course.is_over() {
-            self.course.go_on(&mut self.story, dice, habits);
-        }
-        self.delay_ms = dirt.delay_ms(dice);
-        dirt.plan(stretch(&mut self.story, 0, true, self.delay_ms), dice, &mut self.sendings);
-    }
-
-    /// Plays the first stretch by dice of its own.
-    fn play_first(&mut self, dice: Dice, habits: &Habits, dirt: &Dirt) {
-        self.dice = dice;
-        self.delay_ms = dirt.delay_ms(&mut self.dice);
-        self.fit();
-        self.play_on(habits, dirt);
-    }
-
-    /// Plays the next stretch.
-    fn play_on(&mut self, habits: &Habits, dirt: &Dirt) {
-        let from = self.story.items.len();
-        self.course.go_on(&mut self.story, &mut self.dice, habits);
-        self.sendings.drain(..self.next);
-        self.next = 0;
-        let stretch = stretch(&mut self.story, from, self.course.is_over(), self.delay_ms);
-        dirt.plan(stretch, &mut self.dice, &mut self.sendings);
-    }
-
-    /// Lets buffers not keep the room of an earlier view that was much longer.
-    fn fit(&mut self) {
-        let room = |len: usize| 2 * len + 16;
-        let Self { story, sendings, .. } = self;
-        story.items.shrink_to(room(story.items.len()));
-        story.segments.shrink_to(room(story.segments.len()));
-        sendings.shrink_to(room(sendings.len()));
-    }
-
-    /// When the next record arrives, or the view goes on.
-    fn wakes_ms(&self, stop_ms: i64) -> Option<i64> {
-        let arrival_ms = self.sendings.get(self.next).map(|sending| sending.arrival_ms);
-        arrival_ms.into_iter().chain(self.goes_on_ms(stop_ms)).min()
-    }
-
-    /// When the view goes on; `None` when nothing more happens, or not before the simulation ends.
-    fn goes_on_ms(&self, stop_ms: i64) -> Option<i64> {
-        (!self.course.is_over() && self.story.now_ms <= stop_ms).then_some(self.story.now_ms)
-    }
-
-    /// Whether the view goes on before its next record arrives.
-    fn goes_on_first(&self, stop_ms: i64) -> bool {
-        let arrival_ms = self.sendings.get(self.next).map_or(i64::MAX, |sending| sending.arrival_ms);
-        self.goes_on_ms(stop_ms).is_some_and(|now_ms| now_ms <= arrival_ms)
-    }
-
-    /// Where the sending is that comes after the present one. Those that no longer arrive are left out here, since most of a
-    /// view's are to come when a simulation is stopped.
-    fn next_that_arrives(&self, stop_ms: i64) -> usize {
-        let rest = self.sendings.iter().enumerate().skip(self.next + 1);
-        let item = |sending: &Sending| &self.story.items[sending.item as usize];
-        let mut arriving = rest.filter(|(_, sending)| arrives(sending, item(sending), stop_ms));
-        arriving.next().map_or(self.sendings.len(), |(at, _)| at)
-    }
-}
-
-fn stretch(story: &mut Story, from: usize, is_last: bool, delay_ms: i64) -> Stretch<'_> {
-    Stretch { items: &mut story.items, from, is_last, delay_ms, player: &story.player }
-}
-
-/// Whether a record arrives although the simulation ends then: an event that had happened does, at the end.
-fn arrives(sending: &Sending, item: &Item, stop_ms: i64) -> bool {
-    sending.arrival_ms <= stop_ms || (sending.form == Form::Event && item.ts_ms <= stop_ms)
-}
 
 /// A running simulation. [`Simulator::next_batch`] draws records; [`Simulator::truth`] says what is in them.
 pub struct Simulator {
@@ -300,17 +185,17 @@ impl Simulator {
 
     /// Lets the view go on that does next, or sends the record that arrives next, if it still does.
     fn wake(&mut self, batch: &mut Batch) {
-        let Some(Reverse((_, _, index))) = self.queue.peek().copied() else { return };
+        let Some(Reverse((now_ms, _, index))) = self.queue.peek().copied() else { return };
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
         let slot = &mut self.slots[index];
         if slot.goes_on_first(stop_ms) {
             slot.play_on(&self.habits[slot.video as usize], &self.dirt);
             self.free_viewer_after(index);
-        } else if slot.next < slot.sendings.len() {
+        } else if slot.sends_by(now_ms) {
             self.send(index, batch);
         }
         let Some(mut top) = self.queue.peek_mut() else { return };
-        if let Some(wakes_ms) = self.slots[index].wakes_ms(stop_ms) {
+        if let Some(wakes_ms) = self.slots[index].wakes_after(now_ms, stop_ms) {
             top.0.0 = wakes_ms;
         } else {
             PeekMut::pop(top);
@@ -322,8 +207,7 @@ impl Simulator {
     fn send(&mut self, index: usize, batch: &mut Batch) {
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
         let slot = &mut self.slots[index];
-        let sending = slot.sendings[slot.next];
-        slot.next = slot.next_that_arrives(stop_ms);
+        let Some(sending) = slot.take_next(stop_ms) else { return };
         let item = &slot.story.items[sending.item as usize];
         if arrives(&sending, item, stop_ms) {
             let arrival_ms = sending.arrival_ms.min(stop_ms);
@@ -376,14 +260,12 @@ impl Simulator {
         slot.begin(at_ms, viewer.player, duration_ms);
         if let Some(left) = self.left {
             slot.play_through(&mut self.dice, habits, &self.dirt);
-            if slot.sendings.len() as u64 >= left {
+            if slot.records() >= left {
                 viewer.player = last_player(&viewer.player, self.players);
-                slot.story.begin(at_ms, viewer.player, duration_ms);
-                behaviour::watch_exactly(&mut slot.story, left as usize);
-                Dirt::plan_clean(&slot.story.items, &mut slot.sendings);
+                slot.begin(at_ms, viewer.player, duration_ms);
+                slot.play_exactly(left as usize);
             }
-            slot.fit();
-            self.left = Some(left - slot.sendings.len() as u64);
+            self.left = Some(left - slot.records());
         } else {
             slot.play_first(Dice::new(mix(self.seed ^ VIEW_SALT) ^ self.views), habits, &self.dirt);
         }
@@ -395,8 +277,7 @@ impl Simulator {
         if !viewer.player.session {
             self.busy.insert(viewer.number);
         }
-        // Without one everything was lost.
-        let wakes_ms = slot.wakes_ms(i64::MAX);
+        let wakes_ms = slot.wakes_after(at_ms, i64::MAX);
         self.free_viewer_after(index);
         match wakes_ms {
             Some(wakes_ms) => self.queue.push(Reverse((wakes_ms, self.views, index))),
@@ -409,7 +290,7 @@ impl Simulator {
     /// Lets a viewer without sessions watch something else some time after a view that is over.
     fn free_viewer_after(&mut self, index: usize) {
         let slot = &self.slots[index];
-        if slot.course.is_over() && !slot.story.player.session {
+        if slot.is_over() && !slot.story.player.session {
             self.busy_until.push(Reverse((slot.story.now_ms + QUIET_MS, slot.viewer)));
         }
     }

@@ -134,6 +134,32 @@ fn a_simulation_at_a_rate_knows_the_truth_for_many_seeds() {
 }
 
 #[test]
+fn when_the_stop_becomes_known_changes_nothing() {
+    for seed in 1..30 {
+        let for_ms = seed as i64 * 171_717;
+        let simulation = |for_ms| {
+            let pace = Pace::Rate { per_s: 10.0, for_ms };
+            simulator(&Settings { pace, seed, dirt_ratio: 0.2, loss_ratio: 0.4, ..Settings::default() })
+        };
+        let mut batch = Batch::with_capacity(100);
+        let mut draw = |simulator: &mut Simulator, until_ms: i64, lines: &mut Vec<(i64, Vec<u8>)>| {
+            while simulator.advance(until_ms, &mut batch) {
+                lines.extend((0..batch.len()).map(|i| (batch.arrival_ms(i), batch.payload(i).to_vec())));
+            }
+        };
+        let (mut known, mut expected) = (simulation(Some(for_ms)), Vec::new());
+        draw(&mut known, i64::MAX, &mut expected);
+        let (mut stopped, mut lines) = (simulation(None), Vec::new());
+        draw(&mut stopped, DEFAULT_START_MS + for_ms, &mut lines);
+        stopped.stop_at(DEFAULT_START_MS + for_ms);
+        draw(&mut stopped, i64::MAX, &mut lines);
+        let differs = expected.iter().zip(&lines).position(|(a, b)| a != b);
+        assert_eq!((differs, lines.len()), (None, expected.len()), "seed {seed}");
+        assert_same(&stopped.truth(), &known.truth(), &format!("seed {seed}"));
+    }
+}
+
+#[test]
 fn loss_takes_events_away_and_leaves_the_truth() {
     let mut whole = simulator(&Settings { pace: records(30_000, 7), loss_ratio: 0.0, ..Settings::default() });
     derive::draw(&mut whole);

@@ -49,7 +49,7 @@ impl Positions<'_> {
             }
         };
         let bronze = self.bronze.map(|table| landed(table, origin)).transpose()?;
-        let range = self.log.range(topic, partition).map_err(error::log("ask for the range of the topic"))?;
+        let range = range_of(self.log, topic, partition)?;
         let within = |sink: &'static str, stands: Option<i64>| {
             let (topic, stands) = (topic.to_owned(), stands.unwrap_or(range.start));
             if stands > range.end {
@@ -84,9 +84,8 @@ fn landed(table: &Mutex<Table>, origin: &Origin) -> Result<Option<i64>> {
     })
 }
 
-fn committed_end(log: &dyn Log, topic: &str, partition: u32) -> Result<i64> {
-    let range = log.range(topic, partition).map_err(error::log("ask for the range of the topic"))?;
-    Ok(range.end)
+fn range_of(log: &dyn Log, topic: &str, partition: u32) -> Result<Range<i64>> {
+    log.range(topic, partition).map_err(error::log("ask for the range of the topic"))
 }
 
 /// What a run to the end has before it: whoever does it, this processor or others of its group.
@@ -108,7 +107,7 @@ impl Goal {
     pub(crate) fn of<'o>(log: &dyn Log, origins: impl Iterator<Item = &'o Origin>) -> Result<Self> {
         let mut ends = BTreeMap::new();
         for origin in origins {
-            let committed = committed_end(log, &origin.topic, origin.partition)?;
+            let committed = range_of(log, &origin.topic, origin.partition)?.end;
             let written = log.written_end(&origin.topic, origin.partition);
             let written = written.map_err(error::log("ask for the end of the topic"))?;
             ends.insert(TopicPartition::new(&origin.topic, origin.partition), End { committed, written });
@@ -121,7 +120,7 @@ impl Goal {
     pub(crate) fn undecided(&self, log: &dyn Log) -> Result<u64> {
         let mut undecided = 0;
         for (partition, end) in self.ends.iter().filter(|(_, end)| end.written > end.committed) {
-            let now = committed_end(log, &partition.topic, partition.partition)?;
+            let now = range_of(log, &partition.topic, partition.partition)?.end;
             undecided += u64::try_from(end.written - now).unwrap_or_default();
         }
         Ok(undecided)

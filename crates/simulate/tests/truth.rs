@@ -31,6 +31,29 @@ fn assert_same(derived: &Truth, truth: &Truth, what: &str) {
     assert_eq!(without_videos(derived), without_videos(truth), "{what}: by the rules (left), truth (right)");
 }
 
+/// Simulates all of it; the truth, which is what the rules make of the records.
+fn assert_truth(settings: &Settings) -> Truth {
+    let mut simulator = simulator(settings);
+    let derived = derive::draw(&mut simulator);
+    let truth = simulator.truth();
+    assert!(derived.keys_agree, "{settings:?}");
+    assert_eq!(truth.unfinished_views, 0, "{settings:?}");
+    assert_same(&derived.truth(&truth), &truth, &format!("{settings:?}"));
+    truth
+}
+
+/// Audience, videos and dirt by the seed.
+fn varied(seed: u64, pace: Pace) -> Settings {
+    Settings {
+        pace,
+        seed,
+        users: seed.is_multiple_of(3).then_some(seed % 40 + 1),
+        videos: seed.is_multiple_of(5).then_some(seed as u32 % 90 + 1),
+        dirt_ratio: (seed % 10) as f64 / 11.0,
+        ..Settings::default()
+    }
+}
+
 #[test]
 fn the_truth_is_what_the_rules_make_of_the_records() {
     let base = Settings { pace: records(40_000, 7), ..Settings::default() };
@@ -46,10 +69,7 @@ fn the_truth_is_what_the_rules_make_of_the_records() {
         Settings { seed: 9, start_ms: DEFAULT_START_MS + 55_012_345, users: Some(9_000), ..base.clone() },
         Settings { seed: 10, pace: records(777, 3), ..base.clone() },
     ] {
-        let mut simulator = simulator(&settings);
-        let derived = derive::draw(&mut simulator);
-        let truth = simulator.truth();
-        assert!(derived.keys_agree, "{settings:?}");
+        let truth = assert_truth(&settings);
         assert_eq!(
             Some(truth.records),
             match settings.pace {
@@ -57,26 +77,14 @@ fn the_truth_is_what_the_rules_make_of_the_records() {
                 Pace::Rate { .. } => None,
             }
         );
-        assert_eq!(truth.unfinished_views, 0);
-        assert_same(&derived.truth(&truth), &truth, &format!("{settings:?}"));
     }
 }
 
 #[test]
 fn the_truth_holds_for_many_seeds() {
     for seed in 100..160 {
-        let settings = Settings {
-            pace: records(500 + seed * 13, 1 + seed as u32 % 4),
-            seed,
-            users: (seed % 3 == 0).then_some(seed % 40 + 1),
-            videos: (seed % 5 == 0).then_some(seed as u32 % 90 + 1),
-            dirt_ratio: (seed % 10) as f64 / 11.0,
-            ..Settings::default()
-        };
-        let mut simulator = simulator(&settings);
-        let derived = derive::draw(&mut simulator);
-        let truth = simulator.truth();
-        assert_same(&derived.truth(&truth), &truth, &format!("{settings:?}"));
+        let settings = varied(seed, records(500 + seed * 13, 1 + seed as u32 % 4));
+        assert_truth(&settings);
     }
 }
 
@@ -117,19 +125,8 @@ fn a_simulation_that_is_stopped_knows_what_was_watched_until_then() {
 fn a_simulation_at_a_rate_knows_the_truth_for_many_seeds() {
     for seed in 200..240 {
         let per_s = 1.0 + (seed % 7) as f64 * 3.0;
-        let settings = Settings {
-            pace: Pace::Rate { per_s, for_ms: Some(seed as i64 % 9 * 1_234_567 + 5_000) },
-            seed,
-            users: (seed % 3 == 0).then_some(seed % 40 + 1),
-            videos: (seed % 5 == 0).then_some(seed as u32 % 90 + 1),
-            dirt_ratio: (seed % 10) as f64 / 11.0,
-            ..Settings::default()
-        };
-        let mut simulator = simulator(&settings);
-        let derived = derive::draw(&mut simulator);
-        let truth = simulator.truth();
-        assert_eq!(truth.unfinished_views, 0);
-        assert_same(&derived.truth(&truth), &truth, &format!("{settings:?}"));
+        let settings = varied(seed, Pace::Rate { per_s, for_ms: Some(seed as i64 % 9 * 1_234_567 + 5_000) });
+        assert_truth(&settings);
     }
 }
 

@@ -78,17 +78,9 @@ fn main() -> Result<(), Failure> {
 
 /// A producer with the settings of the log's own, but for the transactions.
 fn idempotent(servers: &str) -> Result<Idempotent, Failure> {
-    let properties = [
-        ("bootstrap.servers", servers),
-        ("enable.idempotence", "true"),
-        ("delivery.report.only.error", "true"),
-        ("compression.type", "lz4"),
-        ("linger.ms", "200"),
-        ("queue.buffering.max.messages", "500000"),
-        ("queue.buffering.max.kbytes", "131072"),
-    ];
+    let own = [("bootstrap.servers", servers), ("enable.idempotence", "true"), ("delivery.report.only.error", "true")];
     let mut config = ClientConfig::new();
-    for (name, value) in properties {
+    for (name, value) in own.into_iter().chain(sender::DEFAULTS) {
         config.set(name, value);
     }
     Ok(sender::Sender::new(config.create()?))

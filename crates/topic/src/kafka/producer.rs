@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::ask::{Isolation, Partition};
 use super::context::Context;
 use super::place::{Wait, code, passes};
-use super::sender::Sender;
+use super::sender::{self, Sender};
 use super::{Shared, Topic};
 use crate::{Error, Producer, Records, Result};
 
@@ -28,16 +28,6 @@ const FAREWELL: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a new client waits for its first connection before it goes on without.
 const FIRST_CONTACT: Duration = Duration::from_secs(1);
-
-/// What the user's properties may change. Only failed deliveries are reported: a report for each record costs more than
-/// the record. Records linger for fuller batches, as nobody can read them before the commit, which waits for none.
-const DEFAULTS: [(&str, &str); 5] = [
-    ("compression.type", "lz4"),
-    ("linger.ms", "200"),
-    ("queue.buffering.max.messages", "500000"),
-    ("queue.buffering.max.kbytes", "131072"),
-    ("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS),
-];
 
 pub(super) struct KafkaProducer {
     shared: Arc<Shared>,
@@ -336,9 +326,11 @@ fn client(shared: &Shared, transactional_id: &str) -> Result<BaseProducer<Contex
     let own = [
         ("transactional.id", transactional_id),
         ("enable.idempotence", "true"),
+        // A report for each record costs more than the record.
         ("delivery.report.only.error", "true"),
     ];
-    let config = place.config_of(&own, &DEFAULTS);
+    let defaults = [&sender::DEFAULTS[..], &[("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)]].concat();
+    let config = place.config_of(&own, &defaults);
     let client: BaseProducer<Context> =
         config.create_with_context(place.context()).map_err(|source| place.client_error(source))?;
     // Without a connection the client looks for the coordinator, and looks again only half a second later. Any question makes one.

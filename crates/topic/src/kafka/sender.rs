@@ -21,6 +21,15 @@ use rdkafka::types::{RDKafkaRespErr, RDKafkaTopic};
 
 use crate::Records;
 
+/// What the user's properties may change. Records linger for fuller batches, as nobody can read them before the commit, which waits
+/// for none.
+pub(super) const DEFAULTS: [(&str, &str); 4] = [
+    ("compression.type", "lz4"),
+    ("linger.ms", "200"),
+    ("queue.buffering.max.messages", "500000"),
+    ("queue.buffering.max.kbytes", "131072"),
+];
+
 /// A client with the topics that it has sent to.
 pub(super) struct Sender<C: ProducerContext + 'static> {
     /// They go before the client does.

@@ -7,6 +7,8 @@ columns, named `user_<column>` in silver. An empty field is null; ids and column
 
 from __future__ import annotations
 
+import sys
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -30,6 +32,9 @@ class Invalid(Exception):
 
 def videos(spark: SparkSession, folder: str | None, reserved: set[str]) -> DataFrame:
     """A row a video: the six known columns, then further ones. Without a file no rows."""
+    if folder is not None and not _exists(spark, folder):
+        # No error: a home need not have metadata. But it may be a name that was mistyped.
+        print(f"enrich: {folder} is not there, so no video has a title or a duration", file=sys.stderr)
     path, rows = _read(spark, folder, "video_metadata")
     if rows is None:
         return spark.createDataFrame([], ", ".join(f"{name} {kind}" for name, kind in _VIDEO.items()))

@@ -134,6 +134,25 @@ fn audits_come_with_the_numbers() {
 }
 
 #[test]
+fn an_audit_of_another_log_says_so() {
+    let place = Place::new();
+    append(&place, &[event("a", "v1", "play", "1")]);
+    place.process();
+    let audit = |server: Running| server.client().get("/api/v1/audit").json();
+    let own = audit(place.serve(|_| ()));
+    assert_eq!((&own["holds"], &own["left_out"]), (&Value::Bool(true), &Value::Null));
+    let elsewhere = Place::new();
+    let other = audit(place.serve_with(Arc::new(elsewhere.log.clone()), |_| ()));
+    assert_eq!(other["holds"], Value::Bool(false));
+    let reason = other["left_out"].as_str().unwrap();
+    assert!(reason.starts_with("the lake was landed from topic video-events of log "), "{reason}");
+    assert!(
+        other["equations"].as_array().unwrap().iter().all(|equation| equation["holds"] == Value::Bool(true)),
+        "{other}"
+    );
+}
+
+#[test]
 fn a_client_that_does_not_read_keeps_nobody_waiting() {
     let place = Place::new();
     let server = place.collect(|_| ());

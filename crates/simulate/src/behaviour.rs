@@ -83,7 +83,22 @@ enum Stage {
         /// It is a moment that is watched again.
         is_hot: bool,
     },
+    /// Nothing plays until then.
+    Waits {
+        until_ms: i64,
+        then: Then,
+    },
     Leaves,
+    Over,
+}
+
+/// What comes after a time in which nothing plays.
+#[derive(Clone, Copy)]
+enum Then {
+    /// Playback goes on.
+    PlaysOn,
+    /// It has come to its end; some look at the beginning again.
+    MayReplay,
     Over,
 }
 
@@ -122,16 +137,26 @@ impl Course {
                 if is_hot {
                     self.reached = to;
                     watch_again(story, dice);
-                } else {
-                    act(story, dice);
+                } else if let Some(until_ms) = act(story, dice) {
+                    self.stage = Stage::Waits { until_ms, then: Then::PlaysOn };
+                    return;
                 }
                 self.stage = self.next(story, dice, habits);
             }
-            Stage::Leaves if story.run_for(BEATS, self.leaves_at) => {
-                leave(story, dice, habits);
-                self.stage = Stage::Over;
-            }
-            Stage::Plays { .. } | Stage::Leaves | Stage::Over => {}
+            Stage::Waits { until_ms, then } if idle(story, until_ms) => match then {
+                Then::PlaysOn => {
+                    story.now_ms = until_ms;
+                    story.play(dice.chance(150));
+                    self.stage = self.next(story, dice, habits);
+                }
+                Then::MayReplay => {
+                    may_replay(story, dice);
+                    self.stage = Stage::Over;
+                }
+                Then::Over => self.stage = Stage::Over,
+            },
+            Stage::Leaves if story.run_for(BEATS, self.leaves_at) => self.stage = leave(story, dice, habits),
+            Stage::Plays { .. } | Stage::Waits { .. } | Stage::Leaves | Stage::Over => {}
         }
     }
 
@@ -206,11 +231,11 @@ fn begin(story: &mut Story, dice: &mut Dice, habits: &Habits) {
     }
 }
 
-/// Something happens while the video plays.
-fn act(story: &mut Story, dice: &mut Dice) {
+/// Something happens while the video plays. If it is paused: until then, epoch milliseconds.
+fn act(story: &mut Story, dice: &mut Dice) -> Option<i64> {
     let positions = story.player.positions;
     match dice.between(0, 99) {
-        0..=29 => pause_a_while(story, dice),
+        0..=29 => return Some(pause_a_while(story, dice)),
         30..=41 if can_seek(story) => {
             let to = story.position_ms.saturating_add(dice.between(8_000, 90_000));
             seek_to(story, dice, to);
@@ -232,25 +257,28 @@ fn act(story: &mut Story, dice: &mut Dice) {
         88 => resume_unreported(story, dice),
         _ => {}
     }
+    None
 }
 
-fn pause_a_while(story: &mut Story, dice: &mut Dice) {
+/// Until when, epoch milliseconds.
+fn pause_a_while(story: &mut Story, dice: &mut Dice) -> i64 {
     story.pause();
     let long = if story.player.session && dice.chance(60) { 9 * LONGEST_PAUSE_MS } else { LONGEST_PAUSE_MS };
     let most = if dice.chance(750) { 60_000 } else { long };
-    let until = story.now_ms + dice.wait(700, most);
-    idle(story, until);
-    story.now_ms = until;
-    story.play(dice.chance(150));
+    story.now_ms + dice.wait(700, most)
 }
 
-/// Heartbeats of a paused tab, until then.
-fn idle(story: &mut Story, until_ms: i64) {
+/// The next heartbeats of a paused tab. True: no more come until then.
+fn idle(story: &mut Story, until_ms: i64) -> bool {
     let every_ms = story.player.beat_ms.max(30_000);
-    while story.player.chatter && story.now_ms + every_ms < until_ms {
+    for _ in 0..BEATS {
+        if !story.player.chatter || story.now_ms + every_ms >= until_ms {
+            return true;
+        }
         story.wait(every_ms);
         story.beat();
     }
+    false
 }
 
 /// A seek in the way of the player. `to_ms` is moved where it lies outside the video or too near to tell.
@@ -336,7 +364,8 @@ fn resume_unreported(story: &mut Story, dice: &mut Dice) {
     story.resume_unreported(dice.between(1_500, beat_ms));
 }
 
-fn leave(story: &mut Story, dice: &mut Dice, habits: &Habits) {
+/// What comes then.
+fn leave(story: &mut Story, dice: &mut Dice, habits: &Habits) -> Stage {
     if story.position_ms >= habits.duration_ms {
         return end(story, dice);
     }
@@ -346,23 +375,28 @@ fn leave(story: &mut Story, dice: &mut Dice, habits: &Habits) {
         // leaves the tab open
         45..=59 => {
             story.pause();
-            let until = story.now_ms + dice.wait(30_000, 45 * 60_000);
-            idle(story, until);
+            return Stage::Waits { until_ms: story.now_ms + dice.wait(30_000, 45 * 60_000), then: Then::Over };
         }
         // gone at a heartbeat
         60..=79 if story.player.positions => story.beat(),
         // gone, some time after the last event: what comes after it is nobody's
         _ => {}
     }
+    Stage::Over
 }
 
-fn end(story: &mut Story, dice: &mut Dice) {
+fn end(story: &mut Story, dice: &mut Dice) -> Stage {
     let early_ms = if dice.chance(700) { 0 } else { dice.between(0, 1_500).min(story.position_ms) };
     story.ended(if dice.chance(80) { u32::MAX } else { early_ms });
     if dice.chance(150) {
-        let until = story.now_ms + dice.wait(30_000, 20 * 60_000);
-        idle(story, until);
+        let until_ms = story.now_ms + dice.wait(30_000, 20 * 60_000);
+        return Stage::Waits { until_ms, then: Then::MayReplay };
     }
+    may_replay(story, dice);
+    Stage::Over
+}
+
+fn may_replay(story: &mut Story, dice: &mut Dice) {
     if dice.chance(60) && story.duration_ms > 40_000 {
         story.wait(dice.wait(1_000, 120_000));
         story.position_ms = 0;

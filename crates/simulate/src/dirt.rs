@@ -26,7 +26,7 @@ pub(crate) enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sending {
     pub arrival_ms: i64,
-    /// Index of the true event.
+    /// Number of the true event.
     pub item: u32,
     pub form: Form,
 }
@@ -42,7 +42,7 @@ pub(crate) const LATE_MS: i64 = 10 * 60_000;
 
 /// Events of a view that are new.
 pub(crate) struct Stretch<'a> {
-    /// All events of the view so far.
+    /// The events of the view so far, those that it still has; the last before the new ones is always there.
     pub items: &'a mut [Item],
     /// The first new one.
     pub from: usize,
@@ -108,7 +108,7 @@ impl Dirt {
                     arrival_ms += dice.wait(11 * 60_000, MOST_LATE_MS);
                 }
             }
-            let item = index as u32;
+            let item = items[index].number;
             sendings.push(Sending { arrival_ms, item, form: Form::Event });
             let dirty = self.whole + u32::from(dice.share(self.part));
             let mut has_far_copy = false;
@@ -117,6 +117,7 @@ impl Dirt {
                 has_far_copy |= sending.form == Form::FarCopy;
                 sendings.push(sending);
             }
+            items[index].to_send = 1 + dirty as u16;
             if dirty == 0 && dice.share(self.flaw) {
                 items[index].flaw = flaw(items, index, is_last, player, dice);
             }
@@ -125,13 +126,12 @@ impl Dirt {
     }
 
     /// Plans a view whose events all arrive as they are.
-    pub fn plan_clean(items: &[Item], sendings: &mut Vec<Sending>) {
+    pub fn plan_clean(items: &mut [Item], sendings: &mut Vec<Sending>) {
         sendings.clear();
-        sendings.extend(items.iter().zip(0..).map(|(item, index)| Sending {
-            arrival_ms: item.ts_ms + 60,
-            item: index,
-            form: Form::Event,
-        }));
+        for item in items {
+            item.to_send = 1;
+            sendings.push(Sending { arrival_ms: item.ts_ms + 60, item: item.number, form: Form::Event });
+        }
     }
 }
 

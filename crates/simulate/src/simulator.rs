@@ -3,7 +3,7 @@
 //! The records of a view wait in its slot; a heap of slots by when they wake merges them. So memory grows with the views that run at
 //! one time and with the videos, not with the records. Where a number of records is asked for, a view is played through when it
 //! begins, which tells how many it takes; at a rate it is played stretch by stretch, each when its time has come, so that little
-//! more is in memory than has happened. Then what happens in a view is drawn from a stream of chance of its own, and else from the
+//! more is in memory than what is going on. Then what happens in a view is drawn from a stream of chance of its own, and else from the
 //! one from which its viewer and video are; when that is depends on nothing but the records before: the size of a batch changes no
 //! byte, nor does when it becomes known that the simulation will be stopped.
 
@@ -12,7 +12,6 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use hashbrown::HashSet;
-use streamreel_event::Correction;
 
 use crate::audience::{self, Audience, Player, Viewer};
 use crate::batch::Batch;
@@ -24,7 +23,6 @@ use crate::error::Error;
 use crate::pace::Clock;
 use crate::settings::{Pace, Players, Settings};
 use crate::slot::{Slot, arrives};
-use crate::story::Item;
 use crate::truth::{Tally, Truth};
 use crate::wire;
 
@@ -189,7 +187,7 @@ impl Simulator {
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
         let slot = &mut self.slots[index];
         if slot.goes_on_first(stop_ms) {
-            slot.play_on(&self.habits[slot.video as usize], &self.dirt);
+            slot.play_on(&self.habits[slot.video as usize], &self.dirt, self.now_ms);
             self.free_viewer_after(index);
         } else if slot.sends_by(now_ms) {
             self.send(index, batch);
@@ -208,7 +206,7 @@ impl Simulator {
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
         let slot = &mut self.slots[index];
         let Some(sending) = slot.take_next(stop_ms) else { return };
-        let item = &slot.story.items[sending.item as usize];
+        let Some(item) = slot.story.item(sending.item) else { return };
         if arrives(&sending, item, stop_ms) {
             let arrival_ms = sending.arrival_ms.min(stop_ms);
             let (head, player, number) = (&slot.head, &slot.head.player, sending.item);
@@ -239,12 +237,9 @@ impl Simulator {
         let slot = &self.slots[index];
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
         let story = &slot.story;
-        let happened = story.items.partition_point(|item| item.ts_ms <= stop_ms);
-        let items = &story.items[..happened];
-        let says_where = |item: &Item| item.flaw != Some(Correction::Region);
-        let place = slot.region.filter(|_| items.iter().any(says_where));
-        self.tally.view(slot.video, story.duration_ms, items, &story.segments, place);
-        self.tally.lost += items.iter().filter(|item| item.lost).count() as u64;
+        let summary = story.summary(stop_ms);
+        let place = slot.region.filter(|_| summary.says_where);
+        self.tally.view(slot.video, story.duration_ms, &summary, &story.segments, place);
         self.free.push(index);
     }
 
@@ -332,4 +327,27 @@ impl Simulator {
 /// The player of the view that ends a simulation: one with a session, unless only minimal players are wanted.
 fn last_player(player: &Player, players: Players) -> Player {
     if audience::is_minimal(players) { *player } else { audience::full_player() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pace, Settings, Simulator, Slot};
+    use crate::batch::Batch;
+    use crate::catalogue::Catalogue;
+
+    #[test]
+    fn views_that_run_keep_little_of_what_has_happened() {
+        let pace = Pace::Rate { per_s: 50.0, for_ms: None };
+        let settings = Settings { pace, dirt_ratio: 0.0, ..Settings::default() };
+        let catalogue = Catalogue::sample().expect("the sample is a catalogue");
+        let mut simulator = Simulator::new(&settings, &catalogue).expect("the settings are in range");
+        let mut batch = Batch::with_capacity(1_000);
+        while simulator.advance(settings.start_ms + 3_600_000, &mut batch) {}
+        let running: Vec<&Slot> = simulator.slots.iter().filter(|slot| !slot.is_over()).collect();
+        let happened: usize = running.iter().map(|slot| slot.story.summary(i64::MAX).events as usize).sum();
+        let kept: usize = running.iter().map(|slot| slot.story.items.len()).sum();
+        assert!(running.len() > 100, "{} views run", running.len());
+        assert!(kept < 6 * running.len(), "{kept} events are kept by {} views", running.len());
+        assert!(happened > 6 * kept, "of {happened} events, {kept} are kept");
+    }
 }

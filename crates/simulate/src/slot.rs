@@ -65,7 +65,7 @@ impl Slot {
     /// Plays a view of exactly so many records instead.
     pub fn play_exactly(&mut self, records: usize) {
         behaviour::watch_exactly(&mut self.story, records);
-        Dirt::plan_clean(&self.story.items, &mut self.sendings);
+        Dirt::plan_clean(&mut self.story.items, &mut self.sendings);
         self.course = Course::over();
         self.fit();
     }
@@ -75,15 +75,16 @@ impl Slot {
         self.dice = dice;
         self.delay_ms = dirt.delay_ms(&mut self.dice);
         self.fit();
-        self.play_on(habits, dirt);
+        self.play_on(habits, dirt, i64::MIN);
     }
 
-    /// Plays the next stretch.
-    pub fn play_on(&mut self, habits: &Habits, dirt: &Dirt) {
-        let from = self.story.items.len();
-        self.course.go_on(&mut self.story, &mut self.dice, habits);
+    /// Plays the next stretch. What happened until `certain_ms` happens whenever the simulation is stopped.
+    pub fn play_on(&mut self, habits: &Habits, dirt: &Dirt, certain_ms: i64) {
         self.sendings.drain(..self.next);
         self.next = 0;
+        self.story.forget(certain_ms);
+        let from = self.story.items.len();
+        self.course.go_on(&mut self.story, &mut self.dice, habits);
         let stretch = stretch(&mut self.story, from, self.course.is_over(), self.delay_ms);
         dirt.plan(stretch, &mut self.dice, &mut self.sendings);
     }
@@ -125,10 +126,12 @@ impl Slot {
     /// before, are left out: most of a view's when one is stopped.
     pub fn take_next(&mut self, stop_ms: i64) -> Option<Sending> {
         let taken = *self.sendings.get(self.next)?;
-        let item = |sending: &Sending| &self.story.items[sending.item as usize];
-        let mut rest = self.sendings.iter().skip(self.next + 1);
-        let skipped = rest.position(|sending| arrives(sending, item(sending), stop_ms));
+        let story = &self.story;
+        let still_arrives =
+            |sending: &Sending| story.item(sending.item).is_some_and(|item| arrives(sending, item, stop_ms));
+        let skipped = self.sendings.iter().skip(self.next + 1).position(still_arrives);
         self.next = skipped.map_or(self.sendings.len(), |skipped| self.next + 1 + skipped);
+        self.story.sent(taken.item);
         Some(taken)
     }
 

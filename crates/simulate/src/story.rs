@@ -17,20 +17,9 @@ pub(crate) enum Oddity {
     UnreportedSeek,
 }
 
-/// One true event, and what is proved about the view once it is known.
+/// What is proved about a view once an event is known.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
-    pub ts_ms: i64,
-    pub kind: EventType,
-    pub position_ms: u32,
-    pub seek_from_ms: u32,
-    pub seek_to_ms: u32,
-    /// Quarters of normal speed; 0 is not sent.
-    pub rate: u8,
-    /// The field that is written wrongly, in a way that cleaning corrects and that changes no number.
-    pub flaw: Option<Correction>,
-    pub oddity: Option<Oddity>,
-    pub lost: bool,
+pub(crate) struct Proof {
     /// Segments that are closed by now.
     pub closed: u32,
     /// Beginning of the open segment, or [`NONE`].
@@ -41,9 +30,68 @@ pub(crate) struct Item {
     pub played: bool,
 }
 
+/// One true event, and what it proves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    pub ts_ms: i64,
+    /// How many events of the view happened before.
+    pub number: u32,
+    /// Records made of it that are still to be sent.
+    pub to_send: u16,
+    pub kind: EventType,
+    pub position_ms: u32,
+    pub seek_from_ms: u32,
+    pub seek_to_ms: u32,
+    /// Quarters of normal speed; 0 is not sent.
+    pub rate: u8,
+    /// The field that is written wrongly, in a way that cleaning corrects and that changes no number.
+    pub flaw: Option<Correction>,
+    pub oddity: Option<Oddity>,
+    pub lost: bool,
+    pub proof: Proof,
+}
+
+/// Events of a view, summed up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Summary {
+    /// So many events.
+    pub events: u32,
+    /// When the first of them happened; 0 without any.
+    pub first_ms: i64,
+    /// What the last of them proves.
+    pub proof: Option<Proof>,
+    pub lost: u32,
+    pub restarts: u32,
+    pub implied_plays: u32,
+    pub unreported_seeks: u32,
+    /// One of them does not have its region written wrongly.
+    pub says_where: bool,
+}
+
+impl Summary {
+    pub fn add(&mut self, item: &Item) {
+        if self.events == 0 {
+            self.first_ms = item.ts_ms;
+        }
+        self.events += 1;
+        self.proof = Some(item.proof);
+        self.lost += u32::from(item.lost);
+        match item.oddity {
+            Some(Oddity::Restart) => self.restarts += 1,
+            Some(Oddity::ImpliedPlay) => self.implied_plays += 1,
+            Some(Oddity::UnreportedSeek) => self.unreported_seeks += 1,
+            None => {}
+        }
+        self.says_where |= item.flaw != Some(Correction::Region);
+    }
+}
+
 /// A view in the making. All positions and times are whole milliseconds.
 pub(crate) struct Story {
+    /// In the order in which they happened; those that [`Story::forget`] left.
     pub items: Vec<Item>,
+    /// What has been summed up: so many of the events, the first ones.
+    past: Summary,
     /// Closed segments, content milliseconds, in the order of watching.
     pub segments: Vec<(u32, u32)>,
     pub player: Player,
@@ -61,6 +109,7 @@ impl Story {
     pub fn new(player: Player) -> Self {
         Self {
             items: Vec::new(),
+            past: Summary::default(),
             segments: Vec::new(),
             player,
             duration_ms: 0,
@@ -77,6 +126,7 @@ impl Story {
     /// Begins another view in the same buffers.
     pub fn begin(&mut self, start_ms: i64, player: Player, duration_ms: u32) {
         self.items.clear();
+        self.past = Summary::default();
         self.segments.clear();
         self.player = player;
         self.duration_ms = duration_ms;
@@ -87,6 +137,53 @@ impl Story {
         self.evidence_ms = 0;
         self.played = false;
         self.next_beat_ms = 0;
+    }
+
+    /// The event of that number, which has not been forgotten.
+    pub fn item(&self, number: u32) -> Option<&Item> {
+        self.items.get(self.index_of(number))
+    }
+
+    /// As long as nothing has been forgotten, the number is the index.
+    fn index_of(&self, number: u32) -> usize {
+        let index = number as usize;
+        let is_there = self.items.get(index).is_some_and(|item| item.number == number);
+        if is_there { index } else { self.items.partition_point(|item| item.number < number) }
+    }
+
+    /// One record made of the event of that number has been sent.
+    pub fn sent(&mut self, number: u32) {
+        let index = self.index_of(number);
+        if let Some(item) = self.items.get_mut(index) {
+            item.to_send -= 1;
+        }
+    }
+
+    /// Sums up what happened until then, and lets go of its events but the last and those of which records are still to be sent.
+    /// Nothing more may happen before then.
+    pub fn forget(&mut self, until_ms: i64) {
+        let Self { items, past, .. } = self;
+        let Some(last) = items.last().map(|last| last.number) else { return };
+        items.retain(|item| {
+            let has_happened = item.ts_ms <= until_ms;
+            if has_happened && item.number >= past.events {
+                past.add(item);
+            }
+            !has_happened || item.to_send > 0 || item.number == last
+        });
+    }
+
+    /// Sums up what happened until then.
+    pub fn summary(&self, until_ms: i64) -> Summary {
+        let mut summary = self.past;
+        let new = self.items.iter().filter(|item| item.number >= self.past.events);
+        new.take_while(|item| item.ts_ms <= until_ms).for_each(|item| summary.add(item));
+        summary
+    }
+
+    /// How many events there have been.
+    fn events(&self) -> u32 {
+        self.items.last().map_or(0, |last| last.number + 1)
     }
 
     pub fn is_playing(&self) -> bool {
@@ -116,6 +213,8 @@ impl Story {
         let rate = if self.player.rate || kind == EventType::RateChange { self.rate } else { 0 };
         self.items.push(Item {
             ts_ms: self.now_ms,
+            number: self.events(),
+            to_send: 0,
             kind,
             position_ms,
             seek_from_ms,
@@ -124,10 +223,12 @@ impl Story {
             flaw: None,
             oddity: None,
             lost: false,
-            closed: self.segments.len() as u32,
-            open_ms: self.open_ms,
-            evidence_ms: self.evidence_ms,
-            played: self.played,
+            proof: Proof {
+                closed: self.segments.len() as u32,
+                open_ms: self.open_ms,
+                evidence_ms: self.evidence_ms,
+                played: self.played,
+            },
         });
     }
 

@@ -7,7 +7,7 @@ use streamreel_event::{Correction, EventType, Reject};
 
 use crate::audience::REGIONS;
 use crate::catalogue::Titles;
-use crate::story::{Item, NONE, Oddity};
+use crate::story::{Item, NONE, Proof, Summary};
 
 /// Content milliseconds of a segment that is too short to count.
 const TOO_SHORT_MS: u32 = 250;
@@ -183,28 +183,28 @@ impl Tally {
         self.rejects[reason as usize] += 1;
     }
 
-    /// Counts a view whose true events are `items`, in the order in which they happened. `place`: index of the region that
-    /// the events give, or `None`.
+    /// Counts a view of true events. `segments`: those that were closed, also after these events. `place`: index of the region
+    /// that the events give, or `None`.
     pub fn view(
         &mut self,
         video: u32,
         duration_ms: u32,
-        items: &[Item],
+        events: &Summary,
         segments: &[(u32, u32)],
         place: Option<usize>,
     ) {
-        let Some(last) = items.last() else { return };
-        if !last.played {
+        let Some(proof) = &events.proof else { return };
+        self.lost += u64::from(events.lost);
+        if !proof.played {
             self.without_play += 1;
             return;
         }
         self.views += 1;
-        *self.days.entry(items[0].ts_ms.div_euclid(DAY_MS)).or_default() += 1;
-        let count = |oddity| items.iter().filter(|item| item.oddity == Some(oddity)).count() as u64;
-        self.restarts += count(Oddity::Restart);
-        self.implied_plays += count(Oddity::ImpliedPlay);
-        self.with_unreported_seek += u64::from(count(Oddity::UnreportedSeek) > 0);
-        self.keep_segments(&segments[..last.closed as usize], last);
+        *self.days.entry(events.first_ms.div_euclid(DAY_MS)).or_default() += 1;
+        self.restarts += u64::from(events.restarts);
+        self.implied_plays += u64::from(events.implied_plays);
+        self.with_unreported_seek += u64::from(events.unreported_seeks > 0);
+        self.keep_segments(&segments[..proof.closed as usize], proof);
 
         let watched_ms: u64 = self.segments.iter().map(|(start, end)| u64::from(end - start)).sum();
         let tally = &mut self.videos[video as usize];
@@ -235,11 +235,11 @@ impl Tally {
         place.1 += watched_ms;
     }
 
-    /// The view's segments that count, the one that is still open after `last` included.
-    fn keep_segments(&mut self, closed: &[(u32, u32)], last: &Item) {
+    /// The view's segments that count, the one that is still open included.
+    fn keep_segments(&mut self, closed: &[(u32, u32)], proof: &Proof) {
         self.segments.clear();
         self.seconds.clear();
-        let open = (last.open_ms != NONE).then_some((last.open_ms, last.evidence_ms));
+        let open = (proof.open_ms != NONE).then_some((proof.open_ms, proof.evidence_ms));
         for (start, end) in closed.iter().copied().chain(open) {
             if end - start >= TOO_SHORT_MS {
                 self.segments.push((start, end));

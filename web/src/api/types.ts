@@ -241,6 +241,8 @@ export interface Equation {
 
 export interface Audit {
   holds: boolean;
+  /** Why there are no equations of the topics; `null` where the log was checked. */
+  left_out: string | null;
   checked_at: string;
   build_id: string | null;
   equations: Equation[];

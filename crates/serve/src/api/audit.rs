@@ -6,7 +6,7 @@ use std::time::Instant as Moment;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
-use streamreel_audit::{Equation, Report, Side};
+use streamreel_audit::{Equation, LogState, Report, Side};
 use streamreel_lake::TableId;
 use utoipa::ToSchema;
 
@@ -51,8 +51,10 @@ pub struct Audited {
 /// The last audit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditAnswer {
-    /// Whether every equation holds.
+    /// Whether every equation holds, and the log is not another than that of the lake.
     holds: bool,
+    /// Why there are no equations of the topics; null where the log was checked.
+    left_out: Option<String>,
     /// When it was checked.
     checked_at: Instant,
     /// The build whose silver and gold were looked at; null before the first.
@@ -105,11 +107,13 @@ pub(crate) async fn audit(State(api): State<Arc<Api>>, asking: Asking) -> Result
 }
 
 fn of(audited: &Audited) -> AuditAnswer {
+    let Report { log, build_id, equations, .. } = &audited.report;
     AuditAnswer {
         holds: audited.report.holds(),
+        left_out: (*log != LogState::Checked).then(|| log.to_string()),
         checked_at: Instant(audited.checked_at),
-        build_id: audited.report.build_id.clone(),
-        equations: audited.report.equations.iter().map(equation).collect(),
+        build_id: build_id.clone(),
+        equations: equations.iter().map(equation).collect(),
     }
 }
 
@@ -164,7 +168,7 @@ async fn once(api: &Api, seen: Option<&Seen>) -> Result<Seen, Trouble> {
     let report = report.map_err(|error| Trouble::Gone(error.to_string()))?;
     if !report.holds() && !report.equations.is_empty() {
         let failed = report.equations.iter().filter(|equation| !equation.holds).count();
-        tracing::error!(failed, "the audit does not hold");
+        tracing::error!(failed, log = %report.log, "the audit does not hold");
     }
     api.audited.send_replace(Some(Arc::new(Audited { report, checked_at: (api.settings.clock)() })));
     Ok(now)

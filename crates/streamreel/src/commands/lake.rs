@@ -59,7 +59,7 @@ async fn optimize(home: &Home, names: &[String]) -> Outcome {
     let lake = home.lake(home.settings.build.memory)?;
     let _lease = build_lease(&lake, true).await?;
     let tables = tables(&lake, names).await?;
-    let mut progress = home.display.start("optimize", "tables", Some(tables.len() as u64));
+    let mut progress = home.display.start_uneven("optimize", "tables", Some(tables.len() as u64));
     let mut done = Vec::new();
     for mut table in tables {
         progress.say(table.id().to_string());

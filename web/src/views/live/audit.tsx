@@ -63,10 +63,14 @@ export function AuditFigure({ answer, checkedAt }: { answer: Answer<Audit>; chec
             <Verdict
               good={data.holds}
               yes={`All ${plural(rows.length, "equation")} hold`}
-              no={`${failed} of ${plural(rows.length, "equation")} ${failed === 1 ? "fails" : "fail"}`}
+              no={
+                failed === 0
+                  ? "Of another log"
+                  : `${failed} of ${plural(rows.length, "equation")} ${failed === 1 ? "fails" : "fail"}`
+              }
             />{" "}
             Nothing received is lost, nothing counts twice: each line compares two numbers from different places. Checked{" "}
-            {instant(data.checked_at)}.
+            {instant(data.checked_at)}.{data.left_out !== null && ` The topics were left out: ${data.left_out}.`}
           </>
         )
       }

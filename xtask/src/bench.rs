@@ -89,9 +89,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let (only, quick) = (args.part.as_deref(), args.quick);
     let sizes = if quick { Sizes::QUICK } else { Sizes::FULL };
-    step("build", &mut cargo("build", &["--release", "--bin", "streamreel"]))?;
-    step("build the direct job", &mut cargo("build", &["--release", "--example", "measure"]))?;
-    step("build the producers", &mut cargo("build", &["--release", "--example", "produce"]))?;
+    let measured = ["--bin", "streamreel", "--example", "measure", "--example", "produce"];
+    step("build", &mut cargo("build", &[&["--release"], &measured[..]].concat()))?;
     let scratch = Scratch::new("bench")?;
     let report = Report {
         path: "docs/performance.md",

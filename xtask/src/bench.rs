@@ -29,7 +29,7 @@ millions, GB are 10^9 bytes; memory is the peak of the resident set, CPU time is
 ";
 
 /// The section that no command writes.
-const BY_HAND: &str = "Two machines";
+const BY_HAND: &str = "How much the machine matters";
 
 /// How much is measured.
 pub struct Sizes {

@@ -105,17 +105,28 @@ fn built(home: &Home) {
     home.ok(&["build"]);
 }
 
-#[test]
-fn gold_is_the_truth_straight_from_the_simulator() {
+/// Simulates so many into the log, builds, and compares.
+fn assert_gold_is_the_truth_of(amount: &[&str]) {
     let home = Home::new();
     let truth = home.file("truth.json");
-    let (records, dirt, seed) = (setting("RECORDS", RECORDS), setting("DIRT", DIRT), setting("SEED", "5"));
-    home.ok(&["simulate", "--events", &records, "--dirt", &dirt, "--seed", &seed, "--truth", &truth.to_string_lossy()]);
+    let (dirt, seed, truth_to) = (setting("DIRT", DIRT), setting("SEED", "5"), truth.to_string_lossy());
+    home.ok(&[&["simulate", "--dirt", &dirt, "--seed", &seed, "--truth", &truth_to], amount].concat());
     built(&home);
     let truth: Value = serde_json::from_slice(&fs::read(truth).expect("the truth")).expect("JSON");
     assert_true(&home, &truth);
     assert_found(&home, &truth);
     home.ok(&["audit"]);
+}
+
+#[test]
+fn gold_is_the_truth_straight_from_the_simulator() {
+    assert_gold_is_the_truth_of(&["--events", &setting("RECORDS", RECORDS)]);
+}
+
+/// The simulation ends in the middle of most of its views.
+#[test]
+fn gold_is_the_truth_of_a_simulation_in_real_time() {
+    assert_gold_is_the_truth_of(&["--rate", "5k", "--for", "6s"]);
 }
 
 #[test]

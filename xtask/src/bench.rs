@@ -89,8 +89,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let (only, quick) = (args.part.as_deref(), args.quick);
     let sizes = if quick { Sizes::QUICK } else { Sizes::FULL };
-    let measured = ["--bin", "streamreel", "--example", "measure", "--example", "produce"];
-    step("build", &mut cargo("build", &[&["--release"], &measured[..]].concat()))?;
+    let measured = ["--release", "--bin", "streamreel", "--example", "measure", "--example", "produce"];
+    step("build", &mut cargo("build", &measured))?;
     let scratch = Scratch::new("bench")?;
     let report = Report {
         path: "docs/performance.md",

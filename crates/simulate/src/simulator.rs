@@ -205,21 +205,20 @@ impl Simulator {
     fn send(&mut self, index: usize, batch: &mut Batch) {
         let stop_ms = self.stop_ms.unwrap_or(i64::MAX);
         let slot = &mut self.slots[index];
-        let Some(sending) = slot.take_next(stop_ms) else { return };
-        let Some(item) = slot.story.item(sending.item) else { return };
-        if arrives(&sending, item, stop_ms) {
+        let Some((sending, item)) = slot.take_next(stop_ms) else { return };
+        if arrives(&sending, &item, stop_ms) {
             let arrival_ms = sending.arrival_ms.min(stop_ms);
             let (head, player, number) = (&slot.head, &slot.head.player, sending.item);
             let key = dirt::has_key(sending.form).then_some(&head.user[..]);
             batch.push(arrival_ms, key, |out| match (sending.form, item.flaw) {
-                (Form::Reject(reason), _) => dirt::write_reject(head, player, item, number, reason, out),
-                (_, Some(field)) => dirt::write_flawed(head, player, item, number, field, out),
-                _ => wire::event(head, player, item, number, out),
+                (Form::Reject(reason), _) => dirt::write_reject(head, player, &item, number, reason, out),
+                (_, Some(field)) => dirt::write_flawed(head, player, &item, number, field, out),
+                _ => wire::event(head, player, &item, number, out),
             });
             self.tally.records += 1;
             match sending.form {
                 Form::Event => {
-                    self.tally.event(item);
+                    self.tally.event(&item);
                     self.tally.late += u64::from(arrival_ms - item.ts_ms > LATE_MS);
                 }
                 Form::NearCopy => self.tally.near += 1,

@@ -122,17 +122,16 @@ impl Slot {
         self.goes_on_ms(stop_ms).is_some_and(|now_ms| now_ms <= arrival_ms)
     }
 
-    /// Takes the record that arrives next; `None` when there is none now. Those after it that do not arrive, as the simulation ends
-    /// before, are left out: most of a view's when one is stopped.
-    pub fn take_next(&mut self, stop_ms: i64) -> Option<Sending> {
+    /// Takes the record that arrives next, and its event; `None` when there is none now. Those after it that do not arrive, as the
+    /// simulation ends before, are left out: most of a view's when one is stopped.
+    pub fn take_next(&mut self, stop_ms: i64) -> Option<(Sending, Item)> {
         let taken = *self.sendings.get(self.next)?;
         let story = &self.story;
         let still_arrives =
             |sending: &Sending| story.item(sending.item).is_some_and(|item| arrives(sending, item, stop_ms));
         let skipped = self.sendings.iter().skip(self.next + 1).position(still_arrives);
         self.next = skipped.map_or(self.sendings.len(), |skipped| self.next + 1 + skipped);
-        self.story.sent(taken.item);
-        Some(taken)
+        Some((taken, self.story.send(taken.item)?))
     }
 
     /// How many records of it are planned.

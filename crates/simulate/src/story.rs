@@ -151,12 +151,12 @@ impl Story {
         if is_there { index } else { self.items.partition_point(|item| item.number < number) }
     }
 
-    /// One record made of the event of that number has been sent.
-    pub fn sent(&mut self, number: u32) {
+    /// The event of that number, of which one record is sent now.
+    pub fn send(&mut self, number: u32) -> Option<Item> {
         let index = self.index_of(number);
-        if let Some(item) = self.items.get_mut(index) {
-            item.to_send -= 1;
-        }
+        let item = self.items.get_mut(index)?;
+        item.to_send -= 1;
+        Some(*item)
     }
 
     /// Sums up what happened until then, and lets go of its events but the last and those of which records are still to be sent.
